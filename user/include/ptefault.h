@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libptefault: induced page faults, memory advice, mappings.
+ *
+ * This header includes all the others; each of them also stands alone.
+ */
+#ifndef PTEFAULT_H
+#define PTEFAULT_H
+
+#include <ptefault/types.h>
+#include <ptefault/error.h>
+
+#endif

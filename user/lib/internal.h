@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Shared by the library's own files; not installed.
+ */
+#ifndef PTF_INTERNAL_H
+#define PTF_INTERNAL_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <ptefault/types.h>
+#include <ptefault/error.h>
+
+/*
+ * Record a failure of this thread and return -@err, so that a caller writes
+ * return ptf_fail(...). @fmt (may be NULL) is the annotation. The way out is
+ * looked up from @layer and @err when the text is made; ptf_fail_way() after
+ * ptf_fail() sets a better one. Both keep errno.
+ */
+int ptf_fail(int err, enum ptf_layer layer, const char *op, const void *addr,
+	     size_t wanted, size_t done, const char *fmt, ...) PTF_PRINTF(7, 8);
+void ptf_fail_way(const char *fmt, ...) PTF_PRINTF(1, 2);
+
+/*
+ * Take over an option struct of a caller with an older or newer header: copies
+ * min(user->size, ksize) bytes, the rest is zero. A tail that this library
+ * does not know must be zero (-E2BIG); a size below @min is -EINVAL. @user
+ * NULL gives all zero. Both structs begin with a uint32_t or size_t size of
+ * which the low 32 bits are read.
+ */
+int ptf_opts_copy(void *to, size_t ksize, size_t min, const void *user,
+		  const char *op);
+
+/* For structs that we fill in: how much of ours the caller has room for. */
+static inline size_t ptf_min_size(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uintptr_t ptf_page_down(uintptr_t v, size_t page)
+{
+	return v & ~(uintptr_t)(page - 1);
+}
+
+/* Callers have made sure that v + page - 1 does not wrap. */
+static inline uintptr_t ptf_page_up(uintptr_t v, size_t page)
+{
+	return (v + page - 1) & ~(uintptr_t)(page - 1);
+}
+
+/* Bytes in a page of this machine. */
+size_t ptf_page_bytes(void);
+
+#define PTF_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+#endif

@@ -9,5 +9,10 @@
 
 #include <ptefault/types.h>
 #include <ptefault/error.h>
+#include <ptefault/session.h>
+#include <ptefault/target.h>
+#include <ptefault/query.h>
+#include <ptefault/range.h>
+#include <ptefault/row.h>
 
 #endif

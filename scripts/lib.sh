@@ -270,7 +270,7 @@ ptf_apt_version() {
 # ptf_apt_newest REGEX - "PACKAGE VERSION" of the highest version among the
 # packages whose whole name matches.
 ptf_apt_newest() {
-	local pkg version best= best_pkg=
+	local pkg version best="" best_pkg=""
 
 	while read -r pkg version; do
 		if [ -z "$best" ] || dpkg --compare-versions "$version" gt "$best"; then

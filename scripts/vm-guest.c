@@ -241,9 +241,9 @@ static int load_module(const char *path, const char *args)
 }
 
 /* The builder of the initial file system has put them in a right order. */
-static void load_boot_modules(void)
+static void load_boot_modules(const char *list)
 {
-	FILE *f = fopen("/modules/order", "re");
+	FILE *f = fopen(list, "re");
 	char line[256], path[300];
 	int ret;
 
@@ -363,6 +363,7 @@ static void may_mount(const char *src, const char *dst, const char *type)
  * cache=loose is right for the root: nobody in the guest writes to it, and a
  * file that changes on the host during a run is the host's business. What the
  * guest writes to a shared folder must reach the host, so that is not cached.
+ * A larger msize is slower: 6.1 clears that much memory for every request.
  */
 static void mount_share(const char *tag, const char *dst, bool writable)
 {
@@ -371,7 +372,7 @@ static void mount_share(const char *tag, const char *dst, bool writable)
 
 	if (!strcmp(type, "9p"))
 		snprintf(opt, sizeof(opt),
-			 "trans=virtio,version=9p2000.L,msize=512000,access=any,noxattr,cache=%s",
+			 "trans=virtio,version=9p2000.L,msize=65536,access=any,noxattr,cache=%s",
 			 writable ? "mmap" : "loose");
 	must_mount(tag, dst, type, writable ? 0 : MS_RDONLY, opt);
 }
@@ -412,7 +413,6 @@ static void make_root(void)
 	may_mount("debugfs", "/sys/kernel/debug", "debugfs");
 	may_mount("tracefs", "/sys/kernel/tracing", "tracefs");
 	may_mount("cgroup2", "/sys/fs/cgroup", "cgroup2");
-	may_mount("bpf", "/sys/fs/bpf", "bpf");
 	if (symlink("/proc/self/fd", "/dev/fd") ||
 	    symlink("/proc/self/fd/0", "/dev/stdin") ||
 	    symlink("/proc/self/fd/1", "/dev/stdout") ||
@@ -890,6 +890,7 @@ int main(void)
 	sigset_t set;
 	int sigfd, ret, i;
 	const char *settle;
+	pid_t loader;
 
 	mkdir("/dev", 0755);
 	mkdir("/proc", 0755);
@@ -908,12 +909,20 @@ int main(void)
 	setrlimit(RLIMIT_NOFILE, &files);
 	uname(&g.uts);
 
-	load_boot_modules();
+	load_boot_modules("/modules/first");
+	/* The rest is for /scratch, and takes the other CPU a while. */
+	loader = fork();
+	if (!loader) {
+		load_boot_modules("/modules/later");
+		_exit(0);
+	}
 	open_port();
 	send_msg(VMW_HELLO, g.uts.release, strlen(g.uts.release));
 	read_start();
 
 	make_root();
+	if (loader > 0)
+		waitpid(loader, NULL, 0);
 	make_disks();
 	loopback_up();
 	if (sethostname("ptefault", 8))

@@ -387,7 +387,7 @@ static void start_virtiofsd(const char *tag, const char *dir, int err_fd)
 	char sock[PATH_MAX], src[PATH_MAX + 8], opt[PATH_MAX + 16];
 	char *argv[] = { (char *)h.virtiofsd, opt, "-o", src, "-o",
 			 strcmp(tag, "root") ? "cache=auto" : "cache=always",
-			 "-o", "sandbox=chroot", "-o", "announce_submounts",
+			 "-o", "sandbox=chroot", "-o", "log_level=err",
 			 NULL };
 	int i;
 

@@ -3,8 +3,9 @@
  * Write a guest's initial file system: init, and the kernel modules that it
  * needs before it can reach the host's files.
  *
- *	vm-initrd OUT INIT DIR MODULE...
+ *	vm-initrd OUT INIT DIR MODULE... -- MODULE...
  *
+ * Those after the "--" are loaded while the guest goes on.
  * DIR is any folder with modules in it (/lib/modules/VERSION, or a kernel
  * build tree). A MODULE that is not found there is taken as built in. What a
  * module depends on is read from the module itself, so no modules.dep is
@@ -181,9 +182,17 @@ static void add_module(const char *name)
 	free(b.data);
 }
 
+static void end_list(const char *name)
+{
+	fclose(order_file);
+	entry(name, S_IFREG | 0644, order, order_len, 0, 0);
+	order_file = open_memstream(&order, &order_len);
+}
+
 int main(int argc, char **argv)
 {
 	struct blob init;
+	const char *list;
 	FILE *f;
 	int i;
 
@@ -200,19 +209,21 @@ int main(int argc, char **argv)
 	if (argv[3][0] && nftw(argv[3], note_file, 64, FTW_PHYS))
 		err(1, "%s", argv[3]);
 	order_file = open_memstream(&order, &order_len);
-	if (!order_file)
-		err(1, "module order");
-
 	entry("dev", S_IFDIR | 0755, "", 0, 0, 0);
 	entry("dev/console", S_IFCHR | 0600, "", 0, 5, 1);
 	entry("modules", S_IFDIR | 0755, "", 0, 0, 0);
 	entry("init", S_IFREG | 0755, init.data, init.len, 0, 0);
+	list = "modules/first";
 	for (i = 4; i < argc; i++) {
+		if (!strcmp(argv[i], "--")) {
+			end_list(list);
+			list = "modules/later";
+			continue;
+		}
 		underscores(argv[i]);
 		add_module(argv[i]);
 	}
-	fclose(order_file);
-	entry("modules/order", S_IFREG | 0644, order, order_len, 0, 0);
+	end_list(list);
 	entry("TRAILER!!!", 0, "", 0, 0, 0);
 	if (fclose(out))
 		err(1, "%s", argv[1]);

@@ -18,6 +18,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
+#include <regex.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -79,24 +80,73 @@
 /* ------------------------------------------------------------------ */
 /* The kernel log                                                      */
 
-/* What a kernel says only when something went wrong. */
-static const char *const ptf_complaints[] = {
-	"BUG:", "WARNING:", "WARNING ", "Oops", "INFO: task", "INFO: rcu",
-	"INFO: possible", "INFO: trying to register", "INFO: suspicious",
-	"kernel BUG at", "Bad page", "Bad rss-counter", "Bad swap",
-	"Bad pagetable", "Corrupted page table", "non-zero pgtables_bytes",
-	"Kernel panic", "Call Trace", "cut here", "unable to handle",
-	"general protection fault, ", "stack segment:", "double fault",
-	"possible circular locking", "possible recursive locking",
-	"inconsistent lock state", "suspicious RCU usage", "self-detected stall",
-	"detected stalls", "soft lockup", "hard LOCKUP", "blocked for more than",
-	"sleeping function called", "scheduling while atomic",
-	"KASAN:", "UBSAN:", "KCSAN:", "KFENCE:", "refcount_t:", "list_add corruption",
-	"list_del corruption", "new suspected memory leaks", "bad unlock balance",
-	"held lock freed", "lock held when returning", "unbalanced",
-	"swap_info_get:", "swap_free:", "swap_dup:", "page_table_check",
-	"Objects remaining in",
+/*
+ * What a kernel says only when something went wrong: one list, the VM runner's
+ * (scripts/vm-complaints tells its format).
+ */
+#define PTF_RULES_MAX	128
+
+struct ptf_rules {
+	struct {
+		enum { RULE_COMPLAINT, RULE_HARMLESS, RULE_EXPLAINED } what;
+		regex_t re;
+	} rule[PTF_RULES_MAX];
+	int nr;
+	bool explained;
 };
+
+static inline bool ptf_rules_read(struct ptf_rules *r)
+{
+	static const char *const words[] = { "complaint", "harmless", "explained" };
+	char line[512], *p;
+	unsigned int i;
+	FILE *f;
+
+	memset(r, 0, sizeof(*r));
+	f = fopen(PTF_COMPLAINTS, "re");
+	if (!f)
+		return false;
+	while (r->nr < PTF_RULES_MAX && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = 0;
+		for (i = 0; i < ARRAY_SIZE(words); i++)
+			if (!strncmp(line, words[i], strlen(words[i])))
+				break;
+		if (i == ARRAY_SIZE(words))
+			continue;
+		p = line + strlen(words[i]);
+		p += strspn(p, " \t");
+		if (regcomp(&r->rule[r->nr].re, p, REG_EXTENDED | REG_NOSUB))
+			break;
+		r->rule[r->nr++].what = i;
+	}
+	fclose(f);
+	return r->nr > 20 && r->nr < PTF_RULES_MAX;
+}
+
+static inline bool ptf_rules_match(struct ptf_rules *r, const char *text, int what)
+{
+	int i;
+
+	for (i = 0; i < r->nr; i++)
+		if (r->rule[i].what == what && !regexec(&r->rule[i].re, text, 0, NULL, 0))
+			return true;
+	return false;
+}
+
+static inline bool ptf_is_complaint(struct ptf_rules *r, const char *text)
+{
+	if (ptf_rules_match(r, text, RULE_EXPLAINED))
+		r->explained = true;
+	if (ptf_rules_match(r, text, RULE_HARMLESS))
+		return false;
+	if (strstr(text, "Call Trace:")) {
+		bool was = r->explained;
+
+		r->explained = false;
+		return !was;
+	}
+	return ptf_rules_match(r, text, RULE_COMPLAINT);
+}
 
 struct ptf_log {
 	char marker[80];
@@ -152,18 +202,22 @@ static inline bool ptf_log_begin(struct ptf_log *log, const char *name)
 /* Print what the kernel complained about since the marker; how many lines. */
 static inline int ptf_log_end(struct ptf_log *log)
 {
+	static struct ptf_rules rules;
 	bool seen = false;
 	int fd, bad = 0;
-	unsigned int i;
 	char buf[8192];
 	unsigned long tainted;
 	ssize_t n;
 
 	if (!log->active)
 		return 0;
+	if (!ptf_rules_read(&rules)) {
+		fprintf(stderr, "# can't read " PTF_COMPLAINTS "\n");
+		return 1;
+	}
 	fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
-		return 0;
+		return 1;
 	for (;;) {
 		char *text, *end;
 
@@ -184,10 +238,7 @@ static inline int ptf_log_end(struct ptf_log *log)
 			seen = strstr(text, log->marker);
 			continue;
 		}
-		for (i = 0; i < ARRAY_SIZE(ptf_complaints); i++)
-			if (strstr(text, ptf_complaints[i]))
-				break;
-		if (i == ARRAY_SIZE(ptf_complaints))
+		if (!ptf_is_complaint(&rules, text))
 			continue;
 		if (++bad <= 10)
 			fprintf(stderr, "# kernel complained: %s\n", text);

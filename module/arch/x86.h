@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the module must know of x86-64: the shape of a hint entry, decoding of
+ * entries, and a TLB flush of the running CPU.
+ *
+ * A hint entry is what NUMA balancing leaves in the page tables: present bit
+ * off, PROTNONE on, the page, its reverse map and counters as before. Core mm
+ * knows it everywhere and makes it present again in do_numa_page() on the next
+ * access. We build it from the flags of the old entry, as pte_modify() would,
+ * which no module can link (cc_mask is not exported). Starting from
+ * pfn_pte(pfn, PAGE_NONE) instead would lose the memory-encryption bit.
+ *
+ * x86 stores the frame bits of entries that are not present inverted (L1TF);
+ * flip_protnone_guard() does and undoes that.
+ */
+#ifndef PTF_ARCH_X86_H
+#define PTF_ARCH_X86_H
+
+#include <asm/cpufeature.h>
+#include <asm/processor-flags.h>
+#include <asm/tlbflush.h>
+#include <asm/invpcid.h>
+#include "../compat.h"
+
+#ifndef CONFIG_X86_64
+#error "ptefault supports x86-64 only so far"
+#endif
+
+/* Bits that say who may access and not what is mapped. */
+#define PTF_PTE_PROT_BITS \
+	(_PAGE_PRESENT | _PAGE_USER | _PAGE_RW | _PAGE_NX | _PAGE_GLOBAL | _PAGE_PKEY_MASK)
+
+static inline pte_t ptf_arch_pte_mkhint(pte_t pte)
+{
+	pteval_t old, val, keep = 0;
+
+	if (PTF_HINT_KEEPS_WRITE)
+		keep = pte_val(pte) & _PAGE_RW;
+	else if (pte_write(pte))
+		pte = pte_wrprotect(pte);	/* does the saved-dirty shuffle */
+	old = pte_val(pte);
+	val = (old & ~PTF_PTE_PROT_BITS) | _PAGE_PROTNONE | _PAGE_ACCESSED | keep;
+	val = flip_protnone_guard(old, val, PTE_PFN_MASK);
+	return __pte(val);
+}
+
+/*
+ * The way back, with the permissions of @prot (a vm_page_prot), and write
+ * permission too if the caller knows that it is due.
+ */
+static inline pte_t ptf_arch_pte_unhint(pte_t hint, pgprot_t prot, bool write)
+{
+	pteval_t old = pte_val(hint), val;
+	pte_t pte;
+
+	val = old & ~(_PAGE_PROTNONE | PTF_PTE_PROT_BITS);
+	val |= pgprot_val(prot) & PTF_PTE_PROT_BITS & ~_PAGE_GLOBAL;
+	val |= _PAGE_PRESENT | _PAGE_ACCESSED;
+	val = flip_protnone_guard(old, val, PTE_PFN_MASK);
+	pte = __pte(val);
+	if (write || val & _PAGE_RW)
+		pte = ptf_pte_mkwrite(pte);
+	return pte;
+}
+
+static inline bool ptf_arch_pte_was_writable(pte_t hint)
+{
+	return PTF_HINT_KEEPS_WRITE && pte_write(hint);
+}
+
+/* An entry without the bits that hold a frame number or a swap offset. */
+static inline u64 ptf_arch_entry_hide(u64 raw)
+{
+	if (raw && !(raw & (_PAGE_PRESENT | _PAGE_PROTNONE)))
+		return 0;
+	return raw & PTE_FLAGS_MASK;
+}
+
+/* Frame number of an entry of any level that is present or a hint. */
+static inline u64 ptf_arch_entry_pfn(u64 raw, bool large)
+{
+	u64 mask = PTE_PFN_MASK;
+
+	raw ^= protnone_mask(raw);
+	if (large)	/* the PAT bit stands where a small entry has a frame bit */
+		mask &= ~(u64)_PAGE_PAT_LARGE;
+	return (raw & mask) >> PAGE_SHIFT;
+}
+
+/* PTF_LEVEL_* bits of a raw entry; the meaning of LEAF is the caller's. */
+static inline u32 ptf_arch_entry_flags(u64 raw)
+{
+	u32 flags = 0;
+
+	if (raw & _PAGE_PRESENT)
+		flags |= PTF_LEVEL_PRESENT;
+	if (!(raw & (_PAGE_PRESENT | _PAGE_PROTNONE)))
+		return flags;
+	if (raw & _PAGE_RW)
+		flags |= PTF_LEVEL_WRITE;
+	if (raw & _PAGE_USER)
+		flags |= PTF_LEVEL_USER;
+	if (raw & _PAGE_ACCESSED)
+		flags |= PTF_LEVEL_ACCESSED;
+	if (raw & _PAGE_DIRTY)
+		flags |= PTF_LEVEL_DIRTY;
+	if (raw & _PAGE_NX)
+		flags |= PTF_LEVEL_NX;
+	if (raw & _PAGE_PWT)
+		flags |= PTF_LEVEL_PWT;
+	if (raw & _PAGE_PCD)
+		flags |= PTF_LEVEL_PCD;
+	if (raw & _PAGE_PRESENT && raw & _PAGE_GLOBAL)
+		flags |= PTF_LEVEL_GLOBAL;
+	if (raw & _PAGE_SOFT_DIRTY)
+		flags |= PTF_LEVEL_SOFT_DIRTY;
+	if (raw & _PAGE_SPECIAL)
+		flags |= PTF_LEVEL_SPECIAL;
+	if (sme_me_mask && raw & sme_me_mask)
+		flags |= PTF_LEVEL_ENCRYPTED;
+	return flags;
+}
+
+static inline bool ptf_arch_entry_large(u64 raw)
+{
+	return raw & _PAGE_PSE;
+}
+
+static inline bool ptf_arch_can_invpcid(void)
+{
+	return boot_cpu_has(X86_FEATURE_INVPCID);
+}
+
+/*
+ * Drop all translations of this CPU: every address space, every PCID, global
+ * entries too. Called with interrupts off.
+ *
+ * Changing CR4.PGE does that by the manual (SDM volume 3, section 4.10.4.1),
+ * whichever way the bit stood. CR4 is written here and not through the
+ * kernel's shadow of it, which is the same before and after.
+ */
+static inline void ptf_arch_flush_cr4(void)
+{
+	unsigned long cr4;
+
+	asm volatile("mov %%cr4, %0" : "=r"(cr4) : : "memory");
+	asm volatile("mov %0, %%cr4" : : "r"(cr4 ^ X86_CR4_PGE) : "memory");
+	asm volatile("mov %0, %%cr4" : : "r"(cr4) : "memory");
+}
+
+static inline void ptf_arch_flush_invpcid(void)
+{
+	invpcid_flush_all();
+}
+
+#endif /* PTF_ARCH_X86_H */

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The only file that knows kernel versions (6.1 to 7.3). Everything here is a
+ * small inline with one meaning on every kernel; what a kernel lacks is a
+ * constant that says so, never an #ifdef elsewhere.
+ */
+#ifndef PTF_COMPAT_H
+#define PTF_COMPAT_H
+
+#include <linux/capability.h>
+#include <linux/mm.h>
+#include <linux/mm_inline.h>
+#include <linux/pgtable.h>
+#include <linux/swap.h>
+#include <linux/swapops.h>
+#include <linux/sched.h>
+#include <linux/version.h>
+#if __has_include(<linux/sched/exec_state.h>)
+#include <linux/sched/exec_state.h>
+#define PTF_HAVE_EXEC_STATE 1
+#endif
+
+#define PTF_KERNEL(a, b) (LINUX_VERSION_CODE >= KERNEL_VERSION(a, b, 0))
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error "ptefault needs Linux 6.1 or later"
+#endif
+#ifndef CONFIG_MMU
+#error "ptefault needs CONFIG_MMU"
+#endif
+
+/*
+ * 6.1 keeps the write permission of a NUMA hint in the hint itself; since 6.3
+ * (6a56ccbcf6c6) it is worked out again when the hint is healed.
+ */
+#define PTF_HINT_KEEPS_WRITE (!PTF_KERNEL(6, 3))
+
+/* struct page flags became a struct of their own in 6.18. */
+static inline unsigned long ptf_page_flags(const struct page *page)
+{
+#if PTF_KERNEL(6, 18)
+	return READ_ONCE(page->flags.f);
+#else
+	return READ_ONCE(page->flags);
+#endif
+}
+
+/*
+ * Has the caller @cap over the user namespace that @task's address space @mm
+ * was made in? It stood in the mm until exec got a state of its own (7.x).
+ * exec_update_lock is held, so @mm and that state belong together.
+ */
+static inline bool ptf_task_ns_capable(struct task_struct *task,
+				       struct mm_struct *mm, int cap)
+{
+#ifdef PTF_HAVE_EXEC_STATE
+	struct task_exec_state *es;
+	bool ok;
+
+	rcu_read_lock();
+	es = rcu_dereference(task->exec_state);
+	ok = es && ns_capable(es->user_ns, cap);
+	rcu_read_unlock();
+	return ok;
+#else
+	return ns_capable(mm->user_ns, cap);
+#endif
+}
+
+/* pte_uffd_wp() lost its "_wp" when the bit got a second use (RWP, 7.3). */
+static inline bool ptf_pte_uffd(pte_t pte)
+{
+#if PTF_KERNEL(7, 3)
+	return pte_uffd(pte);
+#elif defined(CONFIG_HAVE_ARCH_USERFAULTFD_WP)
+	return pte_uffd_wp(pte);
+#else
+	return false;
+#endif
+}
+
+static inline bool ptf_pmd_uffd(pmd_t pmd)
+{
+#if PTF_KERNEL(7, 3)
+	return pmd_uffd(pmd);
+#elif defined(CONFIG_HAVE_ARCH_USERFAULTFD_WP)
+	return pmd_uffd_wp(pmd);
+#else
+	return false;
+#endif
+}
+
+/* Entries with the uffd bit in such a VMA are userfaultfd's own (7.3). */
+static inline bool ptf_vma_uffd_rwp(const struct vm_area_struct *vma)
+{
+#if PTF_KERNEL(7, 3)
+	return vma->vm_flags & VM_UFFD_RWP;
+#else
+	return false;
+#endif
+}
+
+static inline unsigned long ptf_vma_uffd_flags(void)
+{
+	unsigned long flags = VM_UFFD_MISSING | VM_UFFD_WP;
+
+#ifdef CONFIG_HAVE_ARCH_USERFAULTFD_MINOR
+	flags |= VM_UFFD_MINOR;
+#endif
+#if PTF_KERNEL(7, 3)
+	flags |= VM_UFFD_RWP;
+#endif
+	return flags;
+}
+
+static inline bool ptf_vma_shadow_stack(const struct vm_area_struct *vma)
+{
+#if PTF_KERNEL(6, 6)
+	return vma->vm_flags & VM_SHADOW_STACK;
+#else
+	return false;
+#endif
+}
+
+/* pte_devmap() went away in 6.17: DAX pages are ordinary pages since. */
+static inline bool ptf_pte_devmap(pte_t pte)
+{
+#if PTF_KERNEL(6, 17)
+	return false;
+#else
+	return pte_devmap(pte);
+#endif
+}
+
+static inline pte_t ptf_pte_mkwrite(pte_t pte)
+{
+#if PTF_KERNEL(6, 6)
+	return pte_clear_saveddirty(pte_mkwrite_novma(pte));
+#else
+	return pte_mkwrite(pte);
+#endif
+}
+
+/*
+ * How many entries map the folio or page, as far as the kernel counts it. For
+ * a large folio newer kernels only keep the sum over its pages.
+ */
+static inline unsigned int ptf_page_mapcount(struct folio *folio, struct page *page)
+{
+#if PTF_KERNEL(6, 6)
+	return folio_mapcount(folio);
+#else
+	return page_mapcount(page);
+#endif
+}
+
+#define PTF_MAPCOUNT_PER_PAGE (!PTF_KERNEL(6, 6))
+
+/* What a non-present entry that is no marker of ours stands for. */
+enum ptf_leaf {
+	PTF_LEAF_SWAP,
+	PTF_LEAF_MIGRATION,
+	PTF_LEAF_DEVICE,
+	PTF_LEAF_HWPOISON,
+	PTF_LEAF_GUARD,
+	PTF_LEAF_MARKER,
+};
+
+struct ptf_leaf_entry {
+	enum ptf_leaf leaf;
+	unsigned int type;	/* swap area */
+	unsigned long value;	/* swap offset or frame */
+};
+
+/* @pte is neither none nor present. */
+static inline struct ptf_leaf_entry ptf_leaf_of(pte_t pte)
+{
+	swp_entry_t arch = __pte_to_swp_entry(pte_swp_clear_flags(pte));
+	struct ptf_leaf_entry e = {
+		.type = __swp_type(arch),
+		.value = __swp_offset(arch),
+	};
+
+	if (e.type < MAX_SWAPFILES) {
+		e.leaf = PTF_LEAF_SWAP;
+		return e;
+	}
+	e.leaf = PTF_LEAF_MARKER;
+#ifdef CONFIG_MEMORY_FAILURE
+	if (e.type == SWP_HWPOISON)
+		e.leaf = PTF_LEAF_HWPOISON;
+#endif
+#ifdef CONFIG_MIGRATION
+	if (e.type == SWP_MIGRATION_READ || e.type == SWP_MIGRATION_WRITE ||
+	    e.type == SWP_MIGRATION_READ_EXCLUSIVE)
+		e.leaf = PTF_LEAF_MIGRATION;
+#endif
+#ifdef CONFIG_DEVICE_PRIVATE
+	/* device entries stand together, whatever their number is */
+	if (e.type >= SWP_DEVICE_WRITE && e.type < SWP_DEVICE_WRITE + SWP_DEVICE_NUM)
+		e.leaf = PTF_LEAF_DEVICE;
+#endif
+	if (e.leaf != PTF_LEAF_MARKER) {
+		e.value &= SWP_PFN_MASK;
+		return e;
+	}
+#ifdef PTE_MARKER_GUARD
+	if (e.type == SWP_PTE_MARKER && e.value & PTE_MARKER_GUARD)
+		e.leaf = PTF_LEAF_GUARD;
+#endif
+#ifdef PTE_MARKER_POISONED
+	if (e.type == SWP_PTE_MARKER && e.value & PTE_MARKER_POISONED)
+		e.leaf = PTF_LEAF_HWPOISON;
+#endif
+	return e;
+}
+
+#endif /* PTF_COMPAT_H */

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The device node and the table of commands. Copies arguments in and out and
+ * hands them to their handlers; knows nothing of what they do.
+ */
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/nodemask.h>
+#include <linux/uaccess.h>
+#include "ptefault.h"
+#include "compat.h"
+
+/* The start of a range command: what is wrong with it whatever it asks. */
+int ptf_check_range(u64 start, u64 end)
+{
+	if (!PAGE_ALIGNED(start) || !PAGE_ALIGNED(end))
+		return -EINVAL;
+	if (start >= end || end > TASK_SIZE_MAX)
+		return -EINVAL;
+	return 0;
+}
+
+static u64 ptf_features(void)
+{
+	return PTF_FEATURE_QUERY | PTF_FEATURE_FILEMAP | PTF_FEATURE_HINT;
+}
+
+static int ptf_cmd_features_get(struct ptf_cmd *c)
+{
+	struct ptf_ioc_features_get *a = c->arg;
+
+	if (a->flags)
+		return -EOPNOTSUPP;
+	a->out_features = ptf_features();
+	a->out_advice = ptf_advise_supported();
+	a->out_api = PTF_API_VERSION;
+	a->out_page_shift = PAGE_SHIFT;
+	a->out_levels = pgtable_l5_enabled() ? 5 : 4;
+	a->out_flush = ptf_tlb_method();
+	a->out_nr_nodes = num_online_nodes();
+	a->out_privileged = c->s->privileged;
+	c->respond = true;
+	return a->required & ~a->out_features ? -EOPNOTSUPP : 0;
+}
+
+static int ptf_cmd_target_open(struct ptf_cmd *c)
+{
+	struct ptf_ioc_target_open *a = c->arg;
+	int err;
+
+	if (a->flags)
+		return -EOPNOTSUPP;
+	err = ptf_session_target_open(c->s, a->pid, &a->out_target);
+	c->respond = !err;
+	return err;
+}
+
+static int ptf_cmd_target_close(struct ptf_cmd *c)
+{
+	struct ptf_ioc_target_close *a = c->arg;
+
+	if (a->flags)
+		return -EOPNOTSUPP;
+	if (a->reserved)
+		return -EINVAL;
+	return ptf_session_target_close(c->s, a->target);
+}
+
+static int ptf_cmd_session_stat(struct ptf_cmd *c)
+{
+	struct ptf_ioc_session_stat *a = c->arg;
+
+	if (a->flags)
+		return -EOPNOTSUPP;
+	memset(a, 0, sizeof(*a));
+	a->size = sizeof(*a);
+	a->out_sessions = ptf_session_count();
+	a->out_targets = READ_ONCE(c->s->nr_targets);
+	a->out_cleared_pages = atomic64_read(&c->s->cleared_pages);
+	a->out_flushes = ptf_tlb_flushes();
+	c->respond = true;
+	return 0;
+}
+
+/* Room for any argument; the dispatcher keeps it on its stack. */
+union ptf_arg {
+	struct ptf_ioc_features_get features_get;
+	struct ptf_ioc_target_open target_open;
+	struct ptf_ioc_target_close target_close;
+	struct ptf_ioc_session_stat session_stat;
+	struct ptf_ioc_range_query range_query;
+	struct ptf_ioc_page_walk page_walk;
+	struct ptf_ioc_range_advise range_advise;
+	struct ptf_ioc_file_query file_query;
+};
+
+struct ptf_op {
+	unsigned int cmd;
+	size_t size;		/* what this module knows */
+	size_t min_size;	/* end of the last field of the first version */
+	int (*handler)(struct ptf_cmd *c);
+};
+
+#define PTF_OP(_cmd, _fn, _struct, _last)				\
+	[_IOC_NR(_cmd)] = {						\
+		.cmd = _cmd,						\
+		.size = sizeof(struct _struct) +			\
+			BUILD_BUG_ON_ZERO(sizeof(union ptf_arg) < sizeof(struct _struct)), \
+		.min_size = offsetofend(struct _struct, _last),		\
+		.handler = _fn,						\
+	}
+
+static const struct ptf_op ptf_ops[] = {
+	PTF_OP(PTF_IOC_FEATURES_GET, ptf_cmd_features_get,
+	       ptf_ioc_features_get, out_privileged),
+	PTF_OP(PTF_IOC_TARGET_OPEN, ptf_cmd_target_open,
+	       ptf_ioc_target_open, out_target),
+	PTF_OP(PTF_IOC_TARGET_CLOSE, ptf_cmd_target_close,
+	       ptf_ioc_target_close, reserved),
+	PTF_OP(PTF_IOC_SESSION_STAT, ptf_cmd_session_stat,
+	       ptf_ioc_session_stat, out_flushes),
+	PTF_OP(PTF_IOC_RANGE_QUERY, ptf_report_query,
+	       ptf_ioc_range_query, out_names),
+	PTF_OP(PTF_IOC_PAGE_WALK, ptf_report_walk,
+	       ptf_ioc_page_walk, level),
+	PTF_OP(PTF_IOC_RANGE_ADVISE, ptf_advise_range,
+	       ptf_ioc_range_advise, out_skipped_pages),
+	PTF_OP(PTF_IOC_FILE_QUERY, ptf_filemap_query,
+	       ptf_ioc_file_query, out_cached_pages),
+};
+
+static long ptf_ioctl(struct file *file, unsigned int cmd, unsigned long uarg)
+{
+	unsigned int nr = _IOC_NR(cmd);
+	void __user *ubuf = (void __user *)uarg;
+	const struct ptf_op *op;
+	union ptf_arg arg;
+	struct ptf_cmd c = { .s = file->private_data, .arg = &arg };
+	u32 usize;
+	int err;
+
+	if (nr >= ARRAY_SIZE(ptf_ops))
+		return -ENOTTY;
+	op = &ptf_ops[nr];
+	if (op->cmd != cmd)
+		return -ENOTTY;
+	if (get_user(usize, (u32 __user *)ubuf))
+		return -EFAULT;
+	if (usize < op->min_size)
+		return -EINVAL;
+	if (usize > PAGE_SIZE)
+		return -E2BIG;
+	err = copy_struct_from_user(&arg, op->size, ubuf, usize);
+	if (err)
+		return err;
+	err = op->handler(&c);
+	if (c.respond && copy_to_user(ubuf, &arg, min_t(size_t, usize, op->size)))
+		return -EFAULT;
+	return err;
+}
+
+static int ptf_open(struct inode *inode, struct file *file)
+{
+	struct ptf_session *s = ptf_session_create(file);
+
+	if (IS_ERR(s))
+		return PTR_ERR(s);
+	file->private_data = s;
+	return nonseekable_open(inode, file);
+}
+
+static int ptf_release(struct inode *inode, struct file *file)
+{
+	ptf_session_destroy(file->private_data);
+	return 0;
+}
+
+const struct file_operations ptf_fops = {
+	.owner		= THIS_MODULE,
+	.open		= ptf_open,
+	.release	= ptf_release,
+	.unlocked_ioctl	= ptf_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+};
+
+static struct miscdevice ptf_misc = {
+	.minor	= MISC_DYNAMIC_MINOR,
+	.name	= "ptefault",
+	.mode	= 0600,
+	.fops	= &ptf_fops,
+};
+
+int ptf_device_register(void)
+{
+	return misc_register(&ptf_misc);
+}
+
+void ptf_device_unregister(void)
+{
+	misc_deregister(&ptf_misc);
+}

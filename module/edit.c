@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Edits of single entries, under the lock of their table. An entry that is
+ * written here is always one that core mm itself could have written: it will
+ * meet fork, reclaim, mprotect, migration and exit the next instant.
+ */
+#include <linux/mm.h>
+#include <linux/rmap.h>
+#include "edit.h"
+#include "arch/x86.h"
+
+/**
+ * ptf_edit_skip() - leave pages alone and say why
+ * @w: the walk
+ * @addr: first of them
+ * @end: first address behind
+ * @why: enum ptf_skip
+ *
+ * Return: 0, or PTF_WALK_STOP if all must be served
+ */
+int ptf_edit_skip(struct ptf_walk *w, unsigned long addr, unsigned long end, int why)
+{
+	struct ptf_edit *e = w->priv;
+
+	if (e->first_skip < 0)
+		e->first_skip = why;
+	e->a->out_skipped_pages[why] += (end - addr) >> PAGE_SHIFT;
+	if (!e->dry)
+		return 0;
+	w->next = addr;
+	return PTF_WALK_STOP;
+}
+
+int ptf_edit_skip_leaf(struct ptf_walk *w, unsigned int level, void *entry,
+		       unsigned long addr, unsigned long end)
+{
+	return ptf_edit_skip(w, addr, end, PTF_SKIP_THP);
+}
+
+/*
+ * The page of a present entry, if core mm counts it: vm_normal_page() without
+ * its look at VM_PFNMAP (such VMAs never get here).
+ */
+static struct page *ptf_edit_page(pte_t pte)
+{
+	if (pte_special(pte) || ptf_pte_devmap(pte))
+		return NULL;
+	return pfn_to_page(pte_pfn(pte));
+}
+
+/*
+ * Pinned for DMA, as far as the reference count tells. For file pages the
+ * references of their mappings are no pins, however many there are.
+ */
+static bool ptf_edit_pinned(struct folio *folio, struct page *page)
+{
+	if (!folio_maybe_dma_pinned(folio))
+		return false;
+	if (folio_test_anon(folio) || folio_test_large(folio))
+		return true;
+	return folio_ref_count(folio) - (int)ptf_page_mapcount(folio, page) >=
+	       GUP_PIN_COUNTING_BIAS;
+}
+
+/* Why a page can't become a hint, or -1. */
+static int ptf_edit_hint_why(struct vm_area_struct *vma, pte_t pte,
+			     struct page *page)
+{
+	if (ptf_vma_uffd_rwp(vma) && ptf_pte_uffd(pte))
+		return PTF_SKIP_FOREIGN;
+	if (!page) {
+		/* the zero page is shared by all and safe to hint, others not */
+		return is_zero_pfn(pte_pfn(pte)) ? -1 : PTF_SKIP_SPECIAL;
+	}
+	return ptf_edit_pinned(page_folio(page), page) ? PTF_SKIP_PINNED : -1;
+}
+
+static int ptf_edit_absent_why(pte_t pte)
+{
+	return pte_none(pte) ? PTF_SKIP_EMPTY : PTF_SKIP_SWAPPED;
+}
+
+/* NOTPRESENT: present entries become hints. */
+int ptf_edit_hint_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
+		       unsigned long end)
+{
+	struct ptf_edit *e = w->priv;
+	struct page *page;
+	pte_t pte;
+	int why;
+
+	for (; addr != end; ptep++, addr += PAGE_SIZE) {
+		pte = ptep_get(ptep);
+		if (unlikely(!pte_present(pte))) {
+			if (ptf_edit_skip(w, addr, addr + PAGE_SIZE,
+					  ptf_edit_absent_why(pte)))
+				return PTF_WALK_STOP;
+			continue;
+		}
+		if (pte_protnone(pte)) {
+			e->a->out_same_pages++;
+			continue;
+		}
+		page = ptf_edit_page(pte);
+		why = ptf_edit_hint_why(w->vma, pte, page);
+		if (unlikely(why >= 0)) {
+			if (ptf_edit_skip(w, addr, addr + PAGE_SIZE, why))
+				return PTF_WALK_STOP;
+			continue;
+		}
+		e->a->out_done_pages++;
+		if (page && PageCompound(page))
+			e->a->out_large_pages++;
+		if (e->dry)
+			continue;
+		/*
+		 * Cleared first, as an atomic exchange, so that dirty and
+		 * accessed bits that a CPU sets meanwhile are not lost.
+		 */
+		pte = ptep_get_and_clear(w->mm, addr, ptep);
+		set_pte_at(w->mm, addr, ptep, ptf_arch_pte_mkhint(pte));
+		e->need_flush = true;
+	}
+	return 0;
+}
+
+/*
+ * May a hint come back writable without a fault? What core mm asks in
+ * can_change_pte_writable(): a private page must be ours alone, a shared one
+ * must be dirty already (else the file system wants to hear of the write), and
+ * neither userfaultfd nor soft-dirty tracking may wait for that write.
+ */
+static bool ptf_edit_may_write(struct vm_area_struct *vma, pte_t hint,
+			       struct page *page)
+{
+	if (!(vma->vm_flags & VM_WRITE) || ptf_pte_uffd(hint))
+		return false;
+	if (ptf_arch_pte_was_writable(hint))
+		return true;
+	if (IS_ENABLED(CONFIG_MEM_SOFT_DIRTY) &&
+	    !(vma->vm_flags & VM_SOFTDIRTY) && !pte_soft_dirty(hint))
+		return false;
+	if (!(vma->vm_flags & VM_SHARED))
+		return page && PageAnon(page) && PageAnonExclusive(page);
+	return pte_dirty(hint);
+}
+
+/* PRESENT: hints become what they were. Nothing was mapped, nothing to flush. */
+int ptf_edit_unhint_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
+			 unsigned long end)
+{
+	struct vm_area_struct *vma = w->vma;
+	struct ptf_edit *e = w->priv;
+	struct page *page;
+	pte_t pte;
+	int why;
+
+	for (; addr != end; ptep++, addr += PAGE_SIZE) {
+		pte = ptep_get(ptep);
+		if (pte_present(pte) && !pte_protnone(pte)) {
+			e->a->out_same_pages++;
+			continue;
+		}
+		why = -1;
+		if (!pte_present(pte))
+			why = ptf_edit_absent_why(pte);
+		else if (ptf_vma_uffd_rwp(vma) && ptf_pte_uffd(pte))
+			why = PTF_SKIP_FOREIGN;
+		if (why >= 0) {
+			if (ptf_edit_skip(w, addr, addr + PAGE_SIZE, why))
+				return PTF_WALK_STOP;
+			continue;
+		}
+		e->a->out_done_pages++;
+		page = ptf_edit_page(pte);
+		if (page && PageCompound(page))
+			e->a->out_large_pages++;
+		if (e->dry)
+			continue;
+		pte = ptep_get_and_clear(w->mm, addr, ptep);
+		pte = ptf_arch_pte_unhint(pte, vma->vm_page_prot,
+					  ptf_edit_may_write(vma, pte, page));
+		set_pte_at(w->mm, addr, ptep, pte);
+	}
+	return 0;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Private header of the module: objects, lifetimes, lock order. DESIGN.md has
+ * the long version.
+ *
+ * Objects
+ *   ptf_session  one per open file; dies with it.
+ *   ptf_target   an address space that a session has a right to. Holds the mm
+ *		  with mmgrab(), never mm_users: else exit would never come.
+ *		  Calls take mm_users only while they run.
+ *
+ * Lock order, outermost first
+ *   session->lock	targets of the session; never held while memory of a
+ *			target is worked on
+ *   mmap_lock		of a target's mm: VMAs and page tables stay
+ *   rcu_read_lock	page tables that may be freed without mmap_lock
+ *   page table lock	one last-level table: its entries
+ *
+ * A copy to or from user space never happens under a mmap_lock: the buffer may
+ * belong to the same address space.
+ */
+#ifndef PTF_PTEFAULT_H
+#define PTF_PTEFAULT_H
+
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/refcount.h>
+#include <linux/types.h>
+#include <linux/xarray.h>
+#include <linux/ptefault.h>
+#include "version.h"
+
+#undef pr_fmt
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+struct ptf_target {
+	refcount_t refs;
+	u32 id;
+	u32 opens;		/* by PTF_IOC_TARGET_OPEN, under session->lock */
+	struct mm_struct *mm;	/* mmgrab()bed */
+};
+
+struct ptf_session {
+	struct mutex lock;	/* targets */
+	struct xarray targets;
+	u32 nr_targets;
+	u32 next_target;
+	struct file *file;
+	bool privileged;	/* opener may see frame numbers */
+	atomic64_t cleared_pages;
+};
+
+/* session.c */
+struct ptf_session *ptf_session_create(struct file *file);
+void ptf_session_destroy(struct ptf_session *s);
+u32 ptf_session_count(void);
+int ptf_session_target_open(struct ptf_session *s, pid_t pid, u32 *id);
+int ptf_session_target_close(struct ptf_session *s, u32 id);
+struct ptf_target *ptf_target_begin(struct ptf_session *s, u32 id);
+void ptf_target_end(struct ptf_target *t);
+
+/* One command: what the dispatcher hands to a handler. */
+struct ptf_cmd {
+	struct ptf_session *s;
+	void *arg;		/* kernel copy of the struct */
+	bool respond;		/* out_ fields are to be copied back, error or not */
+};
+
+int ptf_check_range(u64 start, u64 end);
+
+/* device.c */
+extern const struct file_operations ptf_fops;
+int ptf_device_register(void);
+void ptf_device_unregister(void);
+
+/* report.c */
+int ptf_report_query(struct ptf_cmd *c);
+int ptf_report_walk(struct ptf_cmd *c);
+
+/* advise.c */
+int ptf_advise_range(struct ptf_cmd *c);
+u64 ptf_advise_supported(void);
+
+/* filemap.c */
+struct file *ptf_filemap_open(int fd, fmode_t mode);
+int ptf_filemap_query(struct ptf_cmd *c);
+
+/* tlb.c */
+int ptf_tlb_init(void);
+u32 ptf_tlb_method(void);
+u64 ptf_tlb_flushes(void);
+void ptf_tlb_flush_all(void);
+
+#endif /* PTF_PTEFAULT_H */

@@ -1,0 +1,853 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The report: for each page its VMA, filemap and PTE row, and the walk of one
+ * address. Reads only. Rows that continue each other become one run.
+ *
+ * A stretch of rows is put together under the target's mmap_lock in a buffer
+ * of our own and copied out after the lock is dropped: the caller's buffer may
+ * lie in the very address space that is reported, and a fault on it would wait
+ * for the lock for ever once a writer stands in between.
+ */
+#include <linux/hugetlb.h>
+#include <linux/mm.h>
+#include <linux/mmap_lock.h>
+#include <linux/rmap.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include "report.h"
+#include "walk.h"
+#include "arch/x86.h"
+
+#define PTF_REPORT_ROWS		256
+#define PTF_REPORT_VMAS		32
+#define PTF_REPORT_NAMES	8192	/* holds the longest path twice */
+
+struct ptf_report {
+	struct ptf_row *rows;
+	unsigned int nr, cap;
+	u32 flags;		/* PTF_QUERY_F_* */
+	bool privileged;
+
+	struct ptf_vma *vmas;
+	unsigned int nr_vmas, cap_vmas;
+	char *names;
+	unsigned int nr_names, cap_names;
+	u32 vma_base;		/* VMA rows copied out before this stretch */
+	u32 name_base;		/* bytes of names copied out before */
+
+	/* the VMA under work; outlives a stretch, so that it gets one row */
+	bool have_vma;
+	struct ptf_vma cur;
+	u32 cur_index;
+	u8 cur_kind;		/* of an empty entry */
+	struct address_space *mapping;
+
+	/* what the last folio was translated to: runs are long */
+	unsigned long seen_pg;
+	struct folio *seen_folio;
+	struct ptf_folio_info seen;
+};
+
+static bool ptf_row_extends(const struct ptf_row *a, const struct ptf_row *b)
+{
+	u64 n = a->nr_pages;
+
+	if (a->start + (n << PAGE_SHIFT) != b->start || a->flags != b->flags ||
+	    a->vma != b->vma || a->state != b->state || a->kind != b->kind ||
+	    a->mapcount != b->mapcount || a->level != b->level ||
+	    a->order != b->order || a->file_state != b->file_state ||
+	    a->file_order != b->file_order || a->swap_type != b->swap_type)
+		return false;
+	if (b->file_pfn && a->file_pfn + n != b->file_pfn)
+		return false;
+	if (b->pte_pfn && a->pte_pfn + n != b->pte_pfn &&
+	    !(b->kind == PTF_KIND_ZERO && a->pte_pfn == b->pte_pfn))
+		return false;
+	/* where the frame bits are something else the state says it all */
+	if (b->state == PTF_STATE_PRESENT || b->state == PTF_STATE_HINT ||
+	    b->state == PTF_STATE_PROTNONE)
+		return !((a->pte ^ b->pte) & PTE_FLAGS_MASK);
+	return true;
+}
+
+/*
+ * Add a run. Takes as many of its pages as there is room for, and answers the
+ * first address not taken.
+ */
+static unsigned long ptf_report_add(struct ptf_report *r, struct ptf_row *row)
+{
+	u64 left = row->nr_pages;
+	unsigned long end = row->start + (left << PAGE_SHIFT);
+
+	if (r->flags & PTF_QUERY_F_MAPPED && row->state == PTF_STATE_NONE &&
+	    row->file_state == PTF_FILEMAP_NONE)
+		return end;
+	if (!(r->flags & PTF_QUERY_F_PAGES)) {
+		if (r->nr && ptf_row_extends(&r->rows[r->nr - 1], row)) {
+			r->rows[r->nr - 1].nr_pages += left;
+			return end;
+		}
+		if (r->nr == r->cap)
+			return row->start;
+		r->rows[r->nr++] = *row;
+		return end;
+	}
+	row->nr_pages = 1;
+	for (; left && r->nr < r->cap; left--) {
+		r->rows[r->nr++] = *row;
+		row->start += PAGE_SIZE;
+		if (row->file_pfn)
+			row->file_pfn++;
+		if (row->pte_pfn && row->kind != PTF_KIND_ZERO)
+			row->pte_pfn++;
+	}
+	return row->start;
+}
+
+static int ptf_report_emit(struct ptf_report *r, struct ptf_walk *w,
+			   struct ptf_row *row)
+{
+	unsigned long end = row->start + (row->nr_pages << PAGE_SHIFT);
+
+	w->next = ptf_report_add(r, row);
+	return w->next == end ? 0 : PTF_WALK_STOP;
+}
+
+/* The folio of a mapped page: its entry's table is locked, so it stays. */
+static void ptf_report_folio(struct ptf_report *r, struct folio *folio,
+			     struct page *page, struct ptf_row *row)
+{
+	unsigned long pg = ptf_page_flags(&folio->page);
+
+	if (folio == r->seen_folio && pg == r->seen_pg && !PTF_MAPCOUNT_PER_PAGE) {
+		/* as before */
+	} else if (!folio_test_large(folio) && r->seen_folio &&
+		   pg == r->seen_pg && !folio_test_large(r->seen_folio)) {
+		/* another small folio in the same state */
+		r->seen.mapcount = ptf_page_mapcount(folio, page);
+		r->seen.flags &= ~PTF_FOLIO_PINNED;
+		if (folio_maybe_dma_pinned(folio))
+			r->seen.flags |= PTF_FOLIO_PINNED;
+	} else {
+		ptf_folio_look(folio, page, &r->seen);
+	}
+	r->seen_folio = folio;
+	r->seen_pg = pg;
+	row->flags |= r->seen.flags;
+	row->mapcount = r->seen.mapcount;
+	row->order = r->seen.order;
+}
+
+/* The filemap rows of [addr, end), where the entries are @proto, all empty. */
+static int ptf_report_file(struct ptf_report *r, struct ptf_walk *w,
+			   const struct ptf_row *proto, unsigned long addr,
+			   unsigned long end)
+{
+	struct ptf_filemap_entry e;
+	struct ptf_row row;
+	pgoff_t index, last;
+
+	while (addr < end) {
+		bool found = false;
+
+		row = *proto;
+		row.start = addr;
+		row.nr_pages = (end - addr) >> PAGE_SHIFT;
+		if (r->mapping) {
+			index = linear_page_index(w->vma, addr);
+			last = index + row.nr_pages - 1;
+			found = ptf_filemap_next(r->mapping, index, last, &e);
+			if (found && e.index > index) {
+				row.nr_pages = e.index - index;
+				found = false;
+			} else if (found) {
+				row.nr_pages = e.nr;
+			}
+		}
+		if (found) {
+			row.file_state = e.state;
+			row.file_order = e.info.order;
+			row.file_pfn = r->privileged ? e.pfn : 0;
+			/* nothing is mapped: the folio's flags are the row's */
+			if (row.state == PTF_STATE_NONE) {
+				row.flags |= e.info.flags;
+				row.mapcount = e.info.mapcount;
+			}
+		}
+		addr = row.start + (row.nr_pages << PAGE_SHIFT);
+		if (ptf_report_emit(r, w, &row))
+			return PTF_WALK_STOP;
+	}
+	return 0;
+}
+
+static void ptf_report_proto(struct ptf_report *r, struct ptf_row *row,
+			     unsigned long addr)
+{
+	*row = (struct ptf_row) {
+		.start = addr,
+		.nr_pages = 1,
+		.vma = r->have_vma ? r->cur_index : PTF_VMA_NONE,
+		.kind = r->cur_kind,
+	};
+}
+
+static int ptf_report_hole(struct ptf_walk *w, unsigned long addr, unsigned long end)
+{
+	struct ptf_row row;
+
+	ptf_report_proto(w->priv, &row, addr);
+	return ptf_report_file(w->priv, w, &row, addr, end);
+}
+
+static u64 ptf_report_pte_flags(pte_t pte)
+{
+	u64 flags = 0;
+
+	if (pte_write(pte))
+		flags |= PTF_ROW_WRITE;
+	if (pte_dirty(pte))
+		flags |= PTF_ROW_DIRTY;
+	if (pte_young(pte))
+		flags |= PTF_ROW_YOUNG;
+	if (pte_exec(pte))
+		flags |= PTF_ROW_EXEC;
+	if (pte_flags(pte) & _PAGE_USER)
+		flags |= PTF_ROW_USER;
+	if (pte_soft_dirty(pte))
+		flags |= PTF_ROW_SOFT_DIRTY;
+	if (ptf_pte_uffd(pte))
+		flags |= PTF_ROW_UFFD_WP;
+	if (pte_special(pte))
+		flags |= PTF_ROW_SPECIAL;
+	return flags;
+}
+
+/* PTF_STATE_* of an entry that is neither none nor present */
+static void ptf_report_leaf_entry(struct ptf_report *r, struct ptf_leaf_entry leaf,
+				  struct ptf_row *row)
+{
+	static const u8 state[] = {
+		[PTF_LEAF_SWAP]		= PTF_STATE_SWAP,
+		[PTF_LEAF_MIGRATION]	= PTF_STATE_MIGRATION,
+		[PTF_LEAF_DEVICE]	= PTF_STATE_DEVICE,
+		[PTF_LEAF_HWPOISON]	= PTF_STATE_HWPOISON,
+		[PTF_LEAF_GUARD]	= PTF_STATE_GUARD,
+		[PTF_LEAF_MARKER]	= PTF_STATE_MARKER,
+	};
+
+	row->state = state[leaf.leaf];
+	if (leaf.leaf == PTF_LEAF_SWAP) {
+		row->swap_type = leaf.type;
+		row->kind = PTF_KIND_ANON;
+	}
+	if (r->privileged && leaf.leaf != PTF_LEAF_MARKER && leaf.leaf != PTF_LEAF_GUARD)
+		row->pte_pfn = leaf.value;
+}
+
+/* A page that an entry maps, or would but for its hint. */
+static void ptf_report_page(struct ptf_report *r, struct page *page,
+			    struct ptf_row *row)
+{
+	struct folio *folio = page_folio(page);
+
+	ptf_report_folio(r, folio, page, row);
+	if (!folio_test_anon(folio)) {
+		row->kind = folio_test_swapbacked(folio) ? PTF_KIND_SHMEM : PTF_KIND_FILE;
+		return;
+	}
+	row->kind = folio_test_ksm(folio) ? PTF_KIND_KSM : PTF_KIND_ANON;
+	if (PageAnonExclusive(page))
+		row->flags |= PTF_ROW_EXCLUSIVE;
+	if (r->mapping)
+		row->flags |= PTF_ROW_COPIED;
+}
+
+/*
+ * Is @page what the page cache has at this place of the VMA? Then there is no
+ * need to look there; nearly every mapped file page is.
+ */
+static bool ptf_report_is_filemap(struct ptf_report *r, struct ptf_walk *w,
+				  struct page *page, unsigned long addr)
+{
+	struct folio *folio = page_folio(page);
+
+	return READ_ONCE(folio->mapping) == r->mapping &&
+	       folio->index + folio_page_idx(folio, page) == linear_page_index(w->vma, addr);
+}
+
+static int ptf_report_present(struct ptf_report *r, struct ptf_walk *w, pte_t pte,
+			      unsigned long addr)
+{
+	struct page *page = NULL;
+	struct ptf_row row;
+
+	ptf_report_proto(r, &row, addr);
+	row.state = PTF_STATE_PRESENT;
+	if (pte_protnone(pte))
+		row.state = vma_is_accessible(w->vma) ? PTF_STATE_HINT : PTF_STATE_PROTNONE;
+	row.flags = ptf_report_pte_flags(pte);
+	row.pte = r->privileged ? pte_val(pte) : ptf_arch_entry_hide(pte_val(pte));
+	if (r->privileged)
+		row.pte_pfn = pte_pfn(pte);
+	if (pte_special(pte) || ptf_pte_devmap(pte) || w->vma->vm_flags & VM_PFNMAP) {
+		row.kind = PTF_KIND_SPECIAL;
+		if (!(w->vma->vm_flags & VM_PFNMAP) && is_zero_pfn(pte_pfn(pte)))
+			row.kind = PTF_KIND_ZERO;
+	} else {
+		page = pfn_to_page(pte_pfn(pte));
+		ptf_report_page(r, page, &row);
+	}
+	if (!r->mapping)
+		return ptf_report_emit(r, w, &row);
+	if (page && ptf_report_is_filemap(r, w, page, addr)) {
+		row.file_state = PTF_FILEMAP_PRESENT;
+		row.file_order = row.order;
+		row.file_pfn = row.pte_pfn;
+		return ptf_report_emit(r, w, &row);
+	}
+	return ptf_report_file(r, w, &row, addr, addr + PAGE_SIZE);
+}
+
+static int ptf_report_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
+			   unsigned long end)
+{
+	struct ptf_report *r = w->priv;
+	struct ptf_row row;
+	unsigned long run;
+	pte_t pte;
+	int ret;
+
+	while (addr != end) {
+		pte = ptep_get(ptep);
+		if (pte_present(pte)) {
+			ret = ptf_report_present(r, w, pte, addr);
+			ptep++;
+			addr += PAGE_SIZE;
+		} else if (pte_none(pte)) {
+			/* empty entries come in runs, and so does the filemap */
+			run = addr;
+			do {
+				ptep++;
+				addr += PAGE_SIZE;
+			} while (addr != end && pte_none(ptep_get(ptep)));
+			ptf_report_proto(r, &row, run);
+			ret = ptf_report_file(r, w, &row, run, addr);
+		} else {
+			ptf_report_proto(r, &row, addr);
+			row.pte = r->privileged ? pte_val(pte) : 0;
+			ptf_report_leaf_entry(r, ptf_leaf_of(pte), &row);
+			ret = ptf_report_file(r, w, &row, addr, addr + PAGE_SIZE);
+			ptep++;
+			addr += PAGE_SIZE;
+		}
+		if (ret)
+			return ret;
+	}
+	w->next = end;
+	return 0;
+}
+
+/* A PMD that maps memory itself or is not present; its lock is held. */
+static int ptf_report_pmd(struct ptf_walk *w, pmd_t pmd, unsigned long addr,
+			  unsigned long end)
+{
+	unsigned long nr = (end - addr) >> PAGE_SHIFT;
+	unsigned long off = (addr & ~PMD_MASK) >> PAGE_SHIFT;
+	struct ptf_report *r = w->priv;
+	struct page *page = NULL;
+	struct ptf_row row;
+	pte_t pte = __pte(pmd_val(pmd));	/* the low bits mean the same */
+
+	ptf_report_proto(r, &row, addr);
+	row.level = 1;
+	if (!pmd_present(pmd)) {
+		/* a THP under migration, or device-private */
+		row.pte = r->privileged ? pmd_val(pmd) : 0;
+		ptf_report_leaf_entry(r, ptf_leaf_of(pte), &row);
+		if (row.pte_pfn)
+			row.pte_pfn += off;
+		return ptf_report_file(r, w, &row, addr, end);
+	}
+	row.nr_pages = nr;
+	row.state = PTF_STATE_PRESENT;
+	if (pmd_protnone(pmd))
+		row.state = vma_is_accessible(w->vma) ? PTF_STATE_HINT : PTF_STATE_PROTNONE;
+	row.flags = ptf_report_pte_flags(pte);
+	row.pte = r->privileged ? pmd_val(pmd) : ptf_arch_entry_hide(pmd_val(pmd));
+	if (r->privileged)
+		row.pte_pfn = pmd_pfn(pmd) + off;
+	if (w->vma->vm_flags & (VM_PFNMAP | VM_MIXEDMAP)) {
+		row.kind = PTF_KIND_SPECIAL;
+		return ptf_report_file(r, w, &row, addr, end);
+	}
+	page = pfn_to_page(pmd_pfn(pmd)) + off;
+	ptf_report_page(r, page, &row);
+	/* all that a PMD of anonymous memory maps beside THPs is the huge zero page */
+	if (vma_is_anonymous(w->vma) && !folio_test_anon(page_folio(page))) {
+		row.kind = PTF_KIND_ZERO;
+		row.mapcount = 0;
+	} else {
+		row.kind = PTF_KIND_THP;
+	}
+	if (!r->mapping)
+		return ptf_report_emit(r, w, &row);
+	if (ptf_report_is_filemap(r, w, page, addr)) {
+		row.file_state = PTF_FILEMAP_PRESENT;
+		row.file_order = row.order;
+		row.file_pfn = row.pte_pfn;
+		return ptf_report_emit(r, w, &row);
+	}
+	return ptf_report_file(r, w, &row, addr, end);
+}
+
+static int ptf_report_leaf(struct ptf_walk *w, unsigned int level, void *entry,
+			   unsigned long addr, unsigned long end)
+{
+	struct ptf_report *r = w->priv;
+	struct ptf_row row;
+	u64 raw;
+
+	if (level == PTF_LEVEL_PMD)
+		return ptf_report_pmd(w, READ_ONCE(*(pmd_t *)entry), addr, end);
+	/* a PUD leaf outside hugetlb: device memory */
+	raw = pud_val(READ_ONCE(*(pud_t *)entry));
+	ptf_report_proto(r, &row, addr);
+	row.nr_pages = (end - addr) >> PAGE_SHIFT;
+	row.level = 2;
+	row.state = PTF_STATE_PRESENT;
+	row.kind = PTF_KIND_SPECIAL;
+	row.pte = r->privileged ? raw : ptf_arch_entry_hide(raw);
+	if (r->privileged)
+		row.pte_pfn = ptf_arch_entry_pfn(raw, true) +
+			      ((addr & ~PUD_MASK) >> PAGE_SHIFT);
+	return ptf_report_emit(r, w, &row);
+}
+
+/* hugetlb has locks of its own; look at each huge page as GUP-fast would. */
+static int ptf_report_hugetlb(struct ptf_walk *w, unsigned long addr, unsigned long end)
+{
+	unsigned long size = huge_page_size(hstate_vma(w->vma)), next;
+	struct ptf_walk_entry e[PTF_LEVEL_NR], *leaf;
+	struct ptf_report *r = w->priv;
+	struct ptf_row row;
+
+	for (; addr < end; addr = next) {
+		next = min(ALIGN_DOWN(addr, size) + size, end);
+		leaf = &e[ptf_walk_levels(w->mm, addr, e) - 1];
+		ptf_report_proto(r, &row, addr);
+		row.kind = PTF_KIND_HUGETLB;
+		row.nr_pages = (next - addr) >> PAGE_SHIFT;
+		row.level = ilog2(size) >= PUD_SHIFT ? 2 : 1;
+		if (leaf->leaf) {
+			row.state = PTF_STATE_PRESENT;
+			if ((leaf->raw & (_PAGE_PRESENT | _PAGE_PROTNONE)) == _PAGE_PROTNONE)
+				row.state = vma_is_accessible(w->vma) ?
+					PTF_STATE_HINT : PTF_STATE_PROTNONE;
+			row.flags = ptf_report_pte_flags(__pte(leaf->raw));
+			row.order = ilog2(size) - PAGE_SHIFT;
+			row.pte = r->privileged ? leaf->raw : ptf_arch_entry_hide(leaf->raw);
+			if (r->privileged)
+				row.pte_pfn = ptf_arch_entry_pfn(leaf->raw, true) +
+					      ((addr & (size - 1)) >> PAGE_SHIFT);
+		} else if (leaf->raw) {
+			row.pte = r->privileged ? leaf->raw : 0;
+			ptf_report_leaf_entry(r, ptf_leaf_of(__pte(leaf->raw)), &row);
+		}
+		if (ptf_report_emit(r, w, &row))
+			return PTF_WALK_STOP;
+		if (need_resched() || fatal_signal_pending(current))
+			return PTF_WALK_BREAK;
+	}
+	return 0;
+}
+
+static void ptf_report_vma(struct ptf_vma *to, struct vm_area_struct *vma)
+{
+	struct inode *inode;
+
+	*to = (struct ptf_vma) {
+		.start = vma->vm_start,
+		.end = vma->vm_end,
+		.flags = ptf_vma_flags(vma),
+	};
+	if (!vma->vm_file)
+		return;
+	inode = file_inode(vma->vm_file);
+	to->offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
+	to->ino = inode->i_ino;
+	to->dev_major = MAJOR(inode->i_sb->s_dev);
+	to->dev_minor = MINOR(inode->i_sb->s_dev);
+}
+
+/* The name goes to the stretch's buffer. False if it waits for the next one. */
+static bool ptf_report_name(struct ptf_report *r, struct vm_area_struct *vma,
+			    struct ptf_vma *to)
+{
+	const char *name = NULL;
+	char *at;
+	size_t len;
+
+	if (!r->names)
+		return true;
+	if (vma->vm_file) {
+		/* d_path() writes from the end of the room that it is given */
+		at = d_path(&vma->vm_file->f_path, r->names + r->nr_names,
+			    r->cap_names - r->nr_names);
+		if (IS_ERR(at))
+			return r->nr_names == 0;	/* never fits: no name */
+		name = at;
+	} else if (vma->vm_ops && vma->vm_ops->name) {
+		name = vma->vm_ops->name(vma);
+	}
+	if (!name)
+		return true;
+	len = strlen(name);
+	if (len > r->cap_names - r->nr_names)
+		return r->nr_names == 0;
+	memmove(r->names + r->nr_names, name, len);
+	to->name_off = r->name_base + r->nr_names;
+	to->name_len = len;
+	r->nr_names += len;
+	return true;
+}
+
+/* Make @vma the one under work. False if its row does not fit any more. */
+static bool ptf_report_enter(struct ptf_report *r, struct vm_area_struct *vma)
+{
+	struct ptf_vma v;
+
+	ptf_report_vma(&v, vma);
+	r->mapping = vma->vm_file ? vma->vm_file->f_mapping : NULL;
+	r->seen_folio = NULL;
+	r->cur_kind = PTF_KIND_ANON;
+	if (v.flags & (PTF_VMA_PFNMAP | PTF_VMA_IO | PTF_VMA_SPECIAL))
+		r->cur_kind = PTF_KIND_SPECIAL;
+	else if (v.flags & PTF_VMA_HUGETLB)
+		r->cur_kind = PTF_KIND_HUGETLB;
+	else if (v.flags & PTF_VMA_SHMEM)
+		r->cur_kind = PTF_KIND_SHMEM;
+	else if (v.flags & PTF_VMA_FILE)
+		r->cur_kind = PTF_KIND_FILE;
+	/* in 6.1 its index counts huge pages; its rows come from the entries */
+	if (v.flags & PTF_VMA_HUGETLB || (r->mapping &&
+	    !S_ISREG(r->mapping->host->i_mode) && !S_ISBLK(r->mapping->host->i_mode)))
+		r->mapping = NULL;
+
+	if (r->have_vma && r->cur.start == v.start && r->cur.end == v.end &&
+	    r->cur.flags == v.flags && r->cur.ino == v.ino && r->cur.offset == v.offset)
+		return true;	/* as before a stretch's end */
+	if (r->cap_vmas) {
+		if (r->nr_vmas == r->cap_vmas || !ptf_report_name(r, vma, &v))
+			return false;
+		r->vmas[r->nr_vmas] = v;
+		r->cur_index = r->vma_base + r->nr_vmas++;
+	} else {
+		r->cur_index = r->have_vma ? r->cur_index + 1 : 0;
+	}
+	r->cur = v;
+	r->have_vma = true;
+	return true;
+}
+
+/* Rows for [pos, end) until a buffer is full; w->next says how far. */
+static int ptf_report_locked(struct ptf_report *r, struct ptf_walk *w,
+			     unsigned long pos, unsigned long end)
+{
+	struct vm_area_struct *vma;
+	unsigned long stop;
+	struct ptf_row row;
+	int ret = 0;
+
+	while (pos < end) {
+		w->next = pos;
+		vma = find_vma(w->mm, pos);
+		if (!vma || vma->vm_start > pos) {
+			stop = vma ? min(vma->vm_start, end) : end;
+			if (r->flags & PTF_QUERY_F_HOLES) {
+				row = (struct ptf_row) {
+					.start = pos,
+					.nr_pages = (stop - pos) >> PAGE_SHIFT,
+					.vma = PTF_VMA_NONE,
+				};
+				ret = ptf_report_emit(r, w, &row);
+			}
+			w->vma = NULL;
+		} else {
+			stop = min(vma->vm_end, end);
+			w->vma = vma;
+			if (!ptf_report_enter(r, vma))
+				return PTF_WALK_STOP;
+			if (is_vm_hugetlb_page(vma))
+				ret = ptf_report_hugetlb(w, pos, stop);
+			else
+				ret = ptf_walk_range(w, pos, stop);
+		}
+		if (ret)
+			return ret;
+		pos = stop;
+		w->next = pos;
+		if (pos < end && (need_resched() || fatal_signal_pending(current)))
+			return PTF_WALK_BREAK;
+	}
+	return 0;
+}
+
+/* Copies an array of ours to one of the caller's with another stride. */
+static int ptf_report_copy_array(u64 to, u64 at, size_t stride, const void *from,
+				 size_t size, unsigned int nr)
+{
+	u8 __user *p = u64_to_user_ptr(to + at * stride);
+	unsigned int i;
+
+	if (stride == size)
+		return copy_to_user(p, from, size * nr) ? -EFAULT : 0;
+	for (i = 0; i < nr; i++, p += stride, from += size) {
+		if (copy_to_user(p, from, size) || clear_user(p + size, stride - size))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+/* What one stretch has found goes out, and the buffers are empty again. */
+static int ptf_report_copy(struct ptf_report *r, struct ptf_ioc_range_query *a)
+{
+	int err;
+
+	err = ptf_report_copy_array(a->rows, a->out_rows, a->row_size, r->rows,
+				    sizeof(*r->rows), r->nr);
+	if (!err && r->nr_vmas)
+		err = ptf_report_copy_array(a->vmas, a->out_vmas, a->vma_size, r->vmas,
+					    sizeof(*r->vmas), r->nr_vmas);
+	if (!err && r->nr_names &&
+	    copy_to_user(u64_to_user_ptr(a->names + a->out_names), r->names, r->nr_names))
+		err = -EFAULT;
+	if (err)
+		return err;
+	a->out_rows += r->nr;
+	a->out_vmas += r->nr_vmas;
+	a->out_names += r->nr_names;
+	r->vma_base = a->out_vmas;
+	r->name_base = a->out_names;
+	r->nr = 0;
+	r->nr_vmas = 0;
+	r->nr_names = 0;
+	return 0;
+}
+
+static int ptf_report_check(struct ptf_ioc_range_query *a)
+{
+	int err;
+
+	if (a->flags & ~(PTF_QUERY_F_PAGES | PTF_QUERY_F_HOLES | PTF_QUERY_F_MAPPED))
+		return -EOPNOTSUPP;
+	err = ptf_check_range(a->start, a->end);
+	if (err)
+		return err;
+	if (a->reserved || !a->rows || !a->nr_rows ||
+	    a->row_size < sizeof(struct ptf_row) || a->row_size > PAGE_SIZE)
+		return -EINVAL;
+	if (!a->vmas != !a->nr_vmas || !a->names != !a->names_size)
+		return -EINVAL;
+	if (a->vmas && (a->vma_size < sizeof(struct ptf_vma) || a->vma_size > PAGE_SIZE))
+		return -EINVAL;
+	if (a->nr_rows > SSIZE_MAX / a->row_size)
+		return -EOVERFLOW;
+	return 0;
+}
+
+static int ptf_report_alloc(struct ptf_report *r, struct ptf_ioc_range_query *a)
+{
+	u64 pages = (a->end - a->start) >> PAGE_SHIFT;
+
+	r->cap = min3((u64)PTF_REPORT_ROWS, a->nr_rows, pages);
+	r->rows = kvmalloc_array(r->cap, sizeof(*r->rows), GFP_KERNEL_ACCOUNT);
+	if (!r->rows)
+		return -ENOMEM;
+	if (a->nr_vmas) {
+		r->cap_vmas = min3((u64)PTF_REPORT_VMAS, (u64)a->nr_vmas, pages);
+		r->vmas = kvmalloc_array(r->cap_vmas, sizeof(*r->vmas), GFP_KERNEL_ACCOUNT);
+		if (!r->vmas)
+			return -ENOMEM;
+	}
+	if (a->names_size) {
+		r->cap_names = min_t(u32, PTF_REPORT_NAMES, a->names_size);
+		r->names = kvmalloc(r->cap_names, GFP_KERNEL_ACCOUNT);
+		if (!r->names)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void ptf_report_free(struct ptf_report *r)
+{
+	kvfree(r->rows);
+	kvfree(r->vmas);
+	kvfree(r->names);
+}
+
+int ptf_report_query(struct ptf_cmd *c)
+{
+	struct ptf_ioc_range_query *a = c->arg;
+	struct ptf_report r = { .flags = a->flags, .privileged = c->s->privileged };
+	struct ptf_walk w = {
+		.priv = &r,
+		.ptes = ptf_report_ptes,
+		.leaf = ptf_report_leaf,
+		.hole = ptf_report_hole,
+	};
+	unsigned int row_room, vma_room, name_room;
+	struct ptf_target *t;
+	int err, ret;
+
+	err = ptf_report_check(a);
+	if (err)
+		return err;
+	t = ptf_target_begin(c->s, a->target);
+	if (IS_ERR(t))
+		return PTR_ERR(t);
+	w.mm = t->mm;
+	err = ptf_report_alloc(&r, a);
+	if (err)
+		goto out;
+
+	row_room = r.cap;
+	vma_room = r.cap_vmas;
+	name_room = r.cap_names;
+	a->out_rows = 0;
+	a->out_vmas = 0;
+	a->out_names = 0;
+	a->out_next = a->start;
+	c->respond = true;
+	do {
+		r.cap = min_t(u64, row_room, a->nr_rows - a->out_rows);
+		r.cap_vmas = min_t(u64, vma_room, a->nr_vmas - a->out_vmas);
+		r.cap_names = min(name_room, a->names_size - a->out_names);
+		if (vma_room && !r.cap_vmas)
+			break;		/* no room for another VMA */
+		if (mmap_read_lock_killable(w.mm)) {
+			err = -EINTR;
+			break;
+		}
+		ret = ptf_report_locked(&r, &w, a->out_next, a->end);
+		mmap_read_unlock(w.mm);
+		if (ret < 0) {
+			err = ret;
+			break;
+		}
+		err = ptf_report_copy(&r, a);
+		if (err)
+			break;
+		if (ret == PTF_WALK_STOP && w.next == a->out_next &&
+		    a->out_rows == a->nr_rows)
+			break;
+		a->out_next = w.next;
+		if (fatal_signal_pending(current)) {
+			err = -EINTR;
+			break;
+		}
+		cond_resched();
+	} while (a->out_next < a->end && a->out_rows < a->nr_rows);
+out:
+	ptf_report_free(&r);
+	ptf_target_end(t);
+	return err;
+}
+
+static u8 ptf_report_level_state(const struct ptf_walk_entry *e, bool accessible)
+{
+	static const u8 state[] = {
+		[PTF_LEAF_SWAP]		= PTF_STATE_SWAP,
+		[PTF_LEAF_MIGRATION]	= PTF_STATE_MIGRATION,
+		[PTF_LEAF_DEVICE]	= PTF_STATE_DEVICE,
+		[PTF_LEAF_HWPOISON]	= PTF_STATE_HWPOISON,
+		[PTF_LEAF_GUARD]	= PTF_STATE_GUARD,
+		[PTF_LEAF_MARKER]	= PTF_STATE_MARKER,
+	};
+
+	if (!e->raw)
+		return PTF_STATE_NONE;
+	if (e->raw & _PAGE_PRESENT)
+		return PTF_STATE_PRESENT;
+	if (e->raw & _PAGE_PROTNONE)
+		return accessible ? PTF_STATE_HINT : PTF_STATE_PROTNONE;
+	return state[ptf_leaf_of(__pte(e->raw)).leaf];
+}
+
+static void ptf_report_level(struct ptf_level *to, const struct ptf_walk_entry *e,
+			     bool privileged, bool accessible)
+{
+	*to = (struct ptf_level) {
+		.raw = privileged ? e->raw : ptf_arch_entry_hide(e->raw),
+		.flags = ptf_arch_entry_flags(e->raw),
+		.index = e->index,
+		.level = e->level,
+		.state = ptf_report_level_state(e, accessible),
+	};
+	if (e->leaf && to->state != PTF_STATE_NONE)
+		to->flags |= PTF_LEVEL_LEAF;
+	if (e->bad)
+		to->flags |= PTF_LEVEL_BAD;
+	if (e->leaf && e->level == PTF_LEVEL_PTE && to->flags & PTF_LEVEL_PRESENT &&
+	    ptf_pte_uffd(__pte(e->raw)))
+		to->flags |= PTF_LEVEL_UFFD_WP;
+	if (privileged && (to->state == PTF_STATE_PRESENT ||
+			   to->state == PTF_STATE_HINT || to->state == PTF_STATE_PROTNONE))
+		to->pfn = ptf_arch_entry_pfn(e->raw, e->leaf && e->level != PTF_LEVEL_PTE);
+}
+
+int ptf_report_walk(struct ptf_cmd *c)
+{
+	struct ptf_ioc_page_walk *a = c->arg;
+	struct ptf_row row = {};
+	struct ptf_report r = {
+		.rows = &row,
+		.cap = 1,
+		.flags = PTF_QUERY_F_HOLES | PTF_QUERY_F_PAGES,
+		.privileged = c->s->privileged,
+	};
+	struct ptf_walk w = {
+		.priv = &r,
+		.ptes = ptf_report_ptes,
+		.leaf = ptf_report_leaf,
+		.hole = ptf_report_hole,
+	};
+	struct ptf_walk_entry e[PTF_LEVEL_NR];
+	unsigned long addr = PAGE_ALIGN_DOWN(a->addr);
+	bool accessible = true;
+	struct ptf_target *t;
+	unsigned int i;
+	int ret;
+
+	if (a->flags)
+		return -EOPNOTSUPP;
+	if (a->reserved || a->addr >= TASK_SIZE_MAX)
+		return -EINVAL;
+	t = ptf_target_begin(c->s, a->target);
+	if (IS_ERR(t))
+		return PTR_ERR(t);
+	if (mmap_read_lock_killable(t->mm)) {
+		ptf_target_end(t);
+		return -EINTR;
+	}
+	w.mm = t->mm;
+	memset(&a->out_vma, 0, sizeof(a->out_vma));
+	memset(a->level, 0, sizeof(a->level));
+	ret = ptf_report_locked(&r, &w, addr, addr + PAGE_SIZE);
+	if (w.vma) {
+		a->out_vma = r.cur;
+		accessible = vma_is_accessible(w.vma);
+	}
+	a->out_nr = ptf_walk_levels(t->mm, addr, e);
+	mmap_read_unlock(t->mm);
+	ptf_target_end(t);
+	if (ret < 0)
+		return ret;
+	a->out_row = row;
+	a->out_levels = pgtable_l5_enabled() ? 5 : 4;
+	for (i = 0; i < a->out_nr; i++)
+		ptf_report_level(&a->level[i], &e[i], c->s->privileged, accessible);
+	c->respond = true;
+	return 0;
+}

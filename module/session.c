@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Sessions and their targets: who may act on which address space, and for how
+ * long. What is done with the memory is other files' business.
+ */
+#include <linux/cred.h>
+#include <linux/pid.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/user_namespace.h>
+#include "ptefault.h"
+#include "compat.h"
+
+/* More than any tool needs, few enough that nobody can eat the kernel's memory. */
+#define PTF_TARGETS_MAX 4096
+
+static atomic_t ptf_sessions = ATOMIC_INIT(0);
+
+u32 ptf_session_count(void)
+{
+	return atomic_read(&ptf_sessions);
+}
+
+/* Takes its own hold on @mm. */
+static struct ptf_target *ptf_target_create(struct ptf_session *s,
+					    struct mm_struct *mm, u32 id)
+{
+	struct ptf_target *t;
+	int err;
+
+	t = kzalloc(sizeof(*t), GFP_KERNEL_ACCOUNT);
+	if (!t)
+		return ERR_PTR(-ENOMEM);
+	refcount_set(&t->refs, 1);
+	t->id = id;
+	t->opens = 1;
+	t->mm = mm;
+	err = xa_insert(&s->targets, id, t, GFP_KERNEL_ACCOUNT);
+	if (err) {
+		kfree(t);
+		return ERR_PTR(err);
+	}
+	mmgrab(mm);
+	s->nr_targets++;
+	return t;
+}
+
+static void ptf_target_put(struct ptf_target *t)
+{
+	if (!refcount_dec_and_test(&t->refs))
+		return;
+	mmdrop(t->mm);
+	kfree(t);
+}
+
+struct ptf_session *ptf_session_create(struct file *file)
+{
+	struct ptf_session *s;
+	struct ptf_target *t;
+
+	/* a kernel thread has no address space to act on */
+	if (!current->mm)
+		return ERR_PTR(-EINVAL);
+	s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
+	if (!s)
+		return ERR_PTR(-ENOMEM);
+	mutex_init(&s->lock);
+	xa_init(&s->targets);
+	s->file = file;
+	s->next_target = PTF_TARGET_SELF + 1;
+	s->privileged = file_ns_capable(file, &init_user_ns, CAP_SYS_ADMIN);
+	t = ptf_target_create(s, current->mm, PTF_TARGET_SELF);
+	if (IS_ERR(t)) {
+		xa_destroy(&s->targets);
+		kfree(s);
+		return ERR_CAST(t);
+	}
+	atomic_inc(&ptf_sessions);
+	return s;
+}
+
+/* The last reference to the file is gone: no command runs and none can come. */
+void ptf_session_destroy(struct ptf_session *s)
+{
+	struct ptf_target *t;
+	unsigned long id;
+
+	xa_for_each(&s->targets, id, t)
+		ptf_target_put(t);
+	xa_destroy(&s->targets);
+	atomic_dec(&ptf_sessions);
+	kfree(s);
+}
+
+/*
+ * The address space of a process that the session may act on: the caller's
+ * own, the opener's, or any over whose user namespace the caller has
+ * CAP_SYS_PTRACE. ptrace_may_access() is not exported; this is its privileged
+ * half. exec_update_lock keeps exec from putting another address space between
+ * the look at the rights and the look at the mm, as in mm_access().
+ */
+static struct mm_struct *ptf_session_mm_of(struct ptf_session *s, pid_t nr)
+{
+	struct ptf_target *self = xa_load(&s->targets, PTF_TARGET_SELF);
+	struct task_struct *task;
+	struct mm_struct *mm;
+	struct pid *pid;
+
+	pid = find_get_pid(nr);
+	if (!pid)
+		return ERR_PTR(-ESRCH);
+	task = get_pid_task(pid, PIDTYPE_PID);
+	put_pid(pid);
+	if (!task)
+		return ERR_PTR(-ESRCH);
+	if (down_read_killable(&task->signal->exec_update_lock)) {
+		put_task_struct(task);
+		return ERR_PTR(-EINTR);
+	}
+	mm = get_task_mm(task);
+	if (!mm) {
+		mm = ERR_PTR(-ESRCH);
+	} else if (mm != current->mm && mm != self->mm &&
+		   !ptf_task_ns_capable(task, mm, CAP_SYS_PTRACE)) {
+		mmput_async(mm);
+		mm = ERR_PTR(-EPERM);
+	}
+	up_read(&task->signal->exec_update_lock);
+	put_task_struct(task);
+	return mm;
+}
+
+/**
+ * ptf_session_target_open() - the target for a process's address space
+ * @s: session
+ * @nr: pid in the caller's pid namespace
+ * @id: where its number goes
+ *
+ * Return: 0, -ESRCH, -EPERM, -ENOSPC, -ENOMEM, -EINVAL
+ */
+int ptf_session_target_open(struct ptf_session *s, pid_t nr, u32 *id)
+{
+	struct ptf_target *t;
+	struct mm_struct *mm;
+	unsigned long i;
+	int err = 0;
+
+	if (nr <= 0)
+		return -EINVAL;
+	mm = ptf_session_mm_of(s, nr);
+	if (IS_ERR(mm))
+		return PTR_ERR(mm);
+	mutex_lock(&s->lock);
+	xa_for_each(&s->targets, i, t) {
+		/* mm is held by its target: an equal pointer is the same mm */
+		if (t->mm == mm) {
+			if (t->id != PTF_TARGET_SELF)
+				t->opens++;
+			goto unlock;
+		}
+	}
+	if (s->nr_targets >= PTF_TARGETS_MAX || s->next_target == U32_MAX) {
+		err = -ENOSPC;
+		goto unlock;
+	}
+	t = ptf_target_create(s, mm, s->next_target);
+	if (IS_ERR(t)) {
+		err = PTR_ERR(t);
+		goto unlock;
+	}
+	/* never used twice: a stale number must not name another mm */
+	s->next_target++;
+unlock:
+	if (!err)
+		*id = t->id;
+	mutex_unlock(&s->lock);
+	mmput_async(mm);
+	return err;
+}
+
+int ptf_session_target_close(struct ptf_session *s, u32 id)
+{
+	struct ptf_target *t;
+	int err = 0;
+
+	if (id == PTF_TARGET_SELF)
+		return -EINVAL;
+	mutex_lock(&s->lock);
+	t = xa_load(&s->targets, id);
+	if (!t) {
+		err = -ENOENT;
+	} else if (--t->opens == 0) {
+		xa_erase(&s->targets, id);
+		s->nr_targets--;
+		ptf_target_put(t);
+	}
+	mutex_unlock(&s->lock);
+	return err;
+}
+
+/**
+ * ptf_target_begin() - look a target up and keep its memory from going
+ * @s: session
+ * @id: number of the target
+ *
+ * Return: the target, to be given back with ptf_target_end(); -ENOENT no such
+ * target, -ESRCH its address space is gone.
+ */
+struct ptf_target *ptf_target_begin(struct ptf_session *s, u32 id)
+{
+	struct ptf_target *t;
+
+	mutex_lock(&s->lock);
+	t = xa_load(&s->targets, id);
+	if (t)
+		refcount_inc(&t->refs);
+	mutex_unlock(&s->lock);
+	if (!t)
+		return ERR_PTR(-ENOENT);
+	if (!mmget_not_zero(t->mm)) {
+		ptf_target_put(t);
+		return ERR_PTR(-ESRCH);
+	}
+	return t;
+}
+
+/* If the process went meanwhile its memory is freed by a worker, not by us. */
+void ptf_target_end(struct ptf_target *t)
+{
+	mmput_async(t->mm);
+	ptf_target_put(t);
+}

@@ -7,33 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/sysinfo.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
+#include <ptefault/advise.h>
 #include <ptefault/query.h>
 #include <ptefault/range.h>
 #include <ptefault/row.h>
 
+#include "advice.h"
 #include "session.h"
 
+/* An advice that this library does not know may do anything. */
 static bool needs_unchecked(unsigned int advice)
 {
-	switch (advice) {
-	case MADV_DONTNEED:
-	case MADV_FREE:
-	case MADV_REMOVE:
-	case MADV_HWPOISON:
-	case MADV_WIPEONFORK:
-	case 24: /* MADV_DONTNEED_LOCKED */
-	case 102: /* MADV_GUARD_INSTALL */
-	case PTF_ADV_UNMAP_FILE_COW:
-	case PTF_ADV_POISON:
-		return true;
-	default:
-		return false;
-	}
+	int cls = ptf_advice_class(advice);
+
+	return cls < 0 ? advice < PTF_ADV_BASE : cls >= PTF_CLASS_CONTENT;
 }
 
 static void result_out(struct ptf_advise_result *to,
@@ -126,45 +115,21 @@ static int advise_fail(const char *op, int err, uint64_t start, uint64_t end,
 }
 
 /* madvise(2), for the caller's own memory or another process's. */
-static int kernel_advise(const struct ptf_session *session,
-			 const struct ptf_target *target, const char *op,
+static int kernel_advise(const struct ptf_target *target, const char *op,
 			 uint64_t start, uint64_t end, unsigned int advice,
 			 struct ptf_advise_result *r)
 {
-	uint64_t at = start;
+	size_t len = end - start;
+	int err;
 
-	(void)session;
-	if (!target || target->id == PTF_TARGET_SELF) {
-		if (madvise((void *)(uintptr_t)start, end - start, advice))
-			return advise_fail(op, errno, start, end, r);
-		r->next = end;
-		return 0;
-	}
-	while (at < end) {
-		struct iovec iov = {
-			.iov_base = (void *)(uintptr_t)at,
-			.iov_len = end - at,
-		};
-		ssize_t n = syscall(SYS_process_madvise, target->pidfd, &iov,
-				    1UL, advice, 0U);
-
-		r->next = at;
-		if (n < 0 && errno == EINVAL) {
-			ptf_fail(EINVAL, PTF_LAYER_PROCESS, op, ptf_addr(at),
-				 end - start, at - start,
-				 "process_madvise");
-			ptf_fail_way("on another process the kernel takes COLD, PAGEOUT, WILLNEED and COLLAPSE only");
-			return -EINVAL;
-		}
-		if (n < 0)
-			return advise_fail(op, errno, start, end, r);
-		/* It stops after a part where pages could not be served. */
-		if (!n)
-			break;
-		at += n;
-	}
-	r->next = at;
-	return 0;
+	if (!target || target->id == PTF_TARGET_SELF)
+		err = ptf_advise_op(op, (void *)(uintptr_t)start, len, advice,
+				    true);
+	else
+		err = ptf_advise_process_unchecked(target->pidfd, start, len,
+						   advice);
+	r->next = err ? start + ptf_failure_last()->done : end;
+	return err;
 }
 
 struct swapped {
@@ -219,7 +184,7 @@ static int swapout(const struct ptf_session *session,
 	if (!before.present && !before.swap)
 		return advise_fail(op, before.none ? ENODATA : ENOMEM, start,
 				   end, r);
-	err = kernel_advise(session, target, op, start, end, MADV_PAGEOUT, r);
+	err = kernel_advise(target, op, start, end, MADV_PAGEOUT, r);
 	if (err)
 		return err;
 	n = ptf_session_query(session, target, start, end, PTF_QUERY_F_MAPPED,
@@ -264,8 +229,7 @@ int ptf_session_advise(const struct ptf_session *session,
 				       NULL, 0, 0,
 				       "the kernel's advice takes no flags");
 		else
-			err = kernel_advise(session, target, op, start, end,
-					    advice, &r);
+			err = kernel_advise(target, op, start, end, advice, &r);
 		goto out;
 	}
 	err = ptf_range_check(op, start, end);

@@ -9,6 +9,13 @@
 
 #include <ptefault/types.h>
 #include <ptefault/error.h>
+#include <ptefault/mapper.h>
+#include <ptefault/file.h>
+#include <ptefault/access.h>
+#include <ptefault/usage.h>
+#include <ptefault/vma.h>
+#include <ptefault/advise.h>
+#include <ptefault/map.h>
 #include <ptefault/session.h>
 #include <ptefault/target.h>
 #include <ptefault/query.h>

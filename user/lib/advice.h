@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the library's other files want of advice.c. */
+#ifndef PTF_LIB_ADVICE_H
+#define PTF_LIB_ADVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+bool ptf_advice_is_module(int advice);
+
+/* ptf_advise() in the name of another call. */
+int ptf_advise_op(const char *op, void *addr, size_t length, int advice,
+		  bool unchecked);
+
+#endif

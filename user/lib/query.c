@@ -85,6 +85,11 @@ static void copy_name(char *to, size_t size, const struct ptf_vma *vma,
 				   size - 1);
 	memcpy(to, names + (len ? vma->name_off : 0), len);
 	to[len] = 0;
+	/* As maps calls them. */
+	if (!len && vma->flags & PTF_VMA_HEAP)
+		snprintf(to, size, "[heap]");
+	else if (!len && vma->flags & PTF_VMA_STACK)
+		snprintf(to, size, "[stack]");
 }
 
 ssize_t ptf_session_query(const struct ptf_session *session,
@@ -313,25 +318,25 @@ static int dump_row(const struct ptf_row *row, const struct ptf_vma *vma,
 		snprintf(times, sizeof(times), " x %llu",
 			 (unsigned long long)row->nr_pages);
 	if (!vma) {
-		fprintf(d->to, "VMA: VA:%#llx -> nothing%s\n",
+		fprintf(d->to, "VMA: VA:0x%llx -> nothing%s\n",
 			(unsigned long long)row->start, times);
 		return ferror(d->to) ? -EIO : 0;
 	}
 	if (!d->have_vma || d->vma_start != vma->start) {
 		ptf_vma_text(vma, name, text, sizeof(text));
-		fprintf(d->to, "VMA: VA:%#llx -> %s\n",
+		fprintf(d->to, "VMA: VA:0x%llx -> %s\n",
 			(unsigned long long)vma->start, text);
 		d->have_vma = true;
 		d->vma_start = vma->start;
 	}
 	if (vma->flags & PTF_VMA_FILE) {
 		ptf_row_filemap_text(row, text, sizeof(text));
-		fprintf(d->to, "Filemap: %s:%#llx -> %s%s\n",
+		fprintf(d->to, "Filemap: %s:0x%llx -> %s%s\n",
 			name[0] ? name : "file", (unsigned long long)
 			(vma->offset + (row->start - vma->start)), text, times);
 	}
 	ptf_row_pte_text(row, text, sizeof(text));
-	fprintf(d->to, "PTE: VA:%#llx -> %s%s\n",
+	fprintf(d->to, "PTE: VA:0x%llx -> %s%s\n",
 		(unsigned long long)row->start, text, times);
 	return ferror(d->to) ? -EIO : 0;
 }

@@ -201,7 +201,7 @@ static size_t put(char *buf, size_t len, const char *fmt, ...)
 static const char *frame_text(uint64_t pfn, char *buf, size_t len)
 {
 	if (pfn)
-		put(buf, len, "PA:%#llx",
+		put(buf, len, "PA:0x%llx",
 		    (unsigned long long)pfn * ptf_page_bytes());
 	else
 		put(buf, len, "PA:hidden");
@@ -232,7 +232,7 @@ size_t ptf_row_pte_text(const struct ptf_row *row, char *buf, size_t len)
 		if (!row->pte_pfn)
 			return put(buf, len, "swap %u, slot hidden",
 				   row->swap_type);
-		return put(buf, len, "swap %u, slot %#llx", row->swap_type,
+		return put(buf, len, "swap %u, slot 0x%llx", row->swap_type,
 			   (unsigned long long)row->pte_pfn);
 	case PTF_STATE_MIGRATION:
 		return put(buf, len, "migration entry (the page is being moved)");
@@ -283,7 +283,7 @@ size_t ptf_vma_text(const struct ptf_vma *vma, const char *name, char *buf,
 	if (!name[0] && vma->flags & PTF_VMA_STACK)
 		name = "[stack]";
 	if (vma->flags & PTF_VMA_FILE)
-		return put(buf, len, "%s:%#llx (%s)", name[0] ? name : "file",
+		return put(buf, len, "%s:0x%llx (%s)", name[0] ? name : "file",
 			   (unsigned long long)vma->offset, how);
 	return put(buf, len, "%s (%s)", name[0] ? name : "anonymous", how);
 }

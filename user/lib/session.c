@@ -62,7 +62,7 @@ static int handshake(struct ptf_session *session, uint64_t required,
 	err = ptf_ioctl(session, PTF_IOC_FEATURES_GET, f);
 	if (err == -EOPNOTSUPP && f->out_api) {
 		ptf_fail(-err, PTF_LAYER_MODULE, op, NULL, 0, 0,
-			 "missing features: %#llx", (unsigned long long)
+			 "missing features: 0x%llx", (unsigned long long)
 			 (required & ~f->out_features));
 		ptf_fail_way("load a newer module, or run a kernel that has what it needs; see ptefault(4)");
 		return err;

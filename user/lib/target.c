@@ -84,16 +84,21 @@ int ptf_target_open(struct ptf_session *session, pid_t pid,
 	}
 	if (target->pidfd < 0) {
 		err = ptf_fail(errno, PTF_LAYER_PROCESS, op, NULL, 0, 0,
-			       "process %d", (int)pid);
+			       errno == ESRCH ? "no process %d" : "process %d",
+			       (int)pid);
+		if (err == -ESRCH)
+			ptf_fail_way("name a process that runs");
 		goto free_target;
 	}
 	arg.pid = pid;
 	err = ptf_ioctl(session, PTF_IOC_TARGET_OPEN, &arg);
 	if (err) {
-		ptf_fail(-err, PTF_LAYER_PROCESS, op, NULL, 0, 0, "process %d",
-			 (int)pid);
+		ptf_fail(-err, PTF_LAYER_PROCESS, op, NULL, 0, 0,
+			 err == -ESRCH ? "process %d has no memory of its own" :
+			 err == -EPERM ? "no right to process %d" :
+					 "process %d", (int)pid);
 		if (err == -ESRCH)
-			ptf_fail_way("there is no such process, or it has no memory of its own (a zombie, a kernel thread)");
+			ptf_fail_way("it may have ended, be a zombie, or be a thread of the kernel");
 		goto close_pidfd;
 	}
 	target->id = arg.out_target;

@@ -114,7 +114,7 @@ static int advise_range(struct tool *t, struct ptf_session *session,
 	char label[96];
 	int err;
 
-	snprintf(label, sizeof(label), "%#llx-%#llx",
+	snprintf(label, sizeof(label), "0x%llx-0x%llx",
 		 (unsigned long long)r->start, (unsigned long long)r->end);
 	err = ptf_session_advise(session, target, r->start, r->end, advice,
 				 flags, &result);
@@ -218,7 +218,7 @@ static int run(struct tool *t)
 		jadd(t->out, "version", json_object_new_int(1));
 		jadd(t->out, "pid", json_object_new_int(ptf_target_pid(target)));
 		jadd(t->out, "advice",
-		     json_object_new_string(ptf_advice_name(advice)));
+		     jstr(ptf_advice_name(advice)));
 		jadd(t->out, "ranges", array);
 		array = NULL;
 	} else if (sum.ranges > 1 && advice >= PTF_ADV_BASE) {
@@ -258,4 +258,4 @@ static const struct verb advise = {
 	.run = run,
 };
 
-PTEFAULT_VERB(advise);
+PTEFAULT_VERB(advise)

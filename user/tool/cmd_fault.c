@@ -65,11 +65,10 @@ static void rows(struct tool *t, const struct range *r, uint64_t next,
 
 			jadd(o, "va", json_hex(r->start + from * page));
 			jadd(o, "pages", json_u64(i - from));
-			jadd(o, "result", json_object_new_string(
-				     ptf_faulted_name(results[from])));
+			jadd(o, "result", jstr(ptf_faulted_name(results[from])));
 			json_object_array_add(array, o);
 		} else {
-			printf("VA:%#llx  %6llu page%s %-8s  %s\n",
+			printf("VA:0x%llx  %6llu page%s %-8s  %s\n",
 			       (unsigned long long)(r->start + from * page),
 			       (unsigned long long)(i - from),
 			       i - from == 1 ? " " : "s",
@@ -91,7 +90,7 @@ static int fault_range(struct tool *t, struct ptf_session *session,
 	uint8_t *results;
 	int err;
 
-	snprintf(label, sizeof(label), "%#llx-%#llx",
+	snprintf(label, sizeof(label), "0x%llx-0x%llx",
 		 (unsigned long long)r->start, (unsigned long long)r->end);
 	results = calloc(n + 1, 1);
 	if (!results)
@@ -176,4 +175,4 @@ static const struct verb fault = {
 	.run = run,
 };
 
-PTEFAULT_VERB(fault);
+PTEFAULT_VERB(fault)

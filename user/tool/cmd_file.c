@@ -49,7 +49,7 @@ static void row_texts(const struct ptf_file_row *row, const char *path,
 		.file_pfn = row->pfn,
 	};
 
-	snprintf(from, len, "%s:%#llx", path, (unsigned long long)row->index *
+	snprintf(from, len, "%s:0x%llx", path, (unsigned long long)row->index *
 		 (unsigned long long)getpagesize());
 	ptf_row_filemap_text(&r, to, len);
 }
@@ -117,8 +117,7 @@ static struct json_object *json_mapper(const struct ptf_mapper *m)
 	char comm[64];
 
 	jadd(o, "pid", m->pid ? json_object_new_int(m->pid) : NULL);
-	jadd(o, "comm", m->pid ? json_object_new_string(
-		     comm_of(m->pid, comm, sizeof(comm))) : NULL);
+	jadd(o, "comm", m->pid ? jstr(comm_of(m->pid, comm, sizeof(comm))) : NULL);
 	jadd(o, "start", json_hex(m->start));
 	jadd(o, "end", json_hex(m->end));
 	jadd(o, "offset", json_hex(m->offset));
@@ -137,7 +136,7 @@ static void print_mapper(const struct ptf_mapper *m)
 			 comm_of(m->pid, comm, sizeof(comm)));
 	else
 		snprintf(who, sizeof(who), "a process that can't be seen from here");
-	printf("Mapper:  %-24s VA:%#llx-%#llx -> %#llx (%s)  %llu mapped",
+	printf("Mapper:  %-24s VA:0x%llx-0x%llx -> 0x%llx (%s)  %llu mapped",
 	       who, (unsigned long long)m->start, (unsigned long long)m->end,
 	       (unsigned long long)m->offset,
 	       m->flags & (PTF_VMA_SHARED | PTF_VMA_MAYSHARE) ? "shared" :
@@ -225,7 +224,7 @@ static int run(struct tool *t)
 			json_object_array_add(a, json_file_row(&rows.v[i]));
 		t->out = json_object_new_object();
 		jadd(t->out, "version", json_object_new_int(1));
-		jadd(t->out, "file", json_object_new_string(t->argv[0]));
+		jadd(t->out, "file", jstr(t->argv[0]));
 		jadd(t->out, "bytes", json_u64(info.bytes));
 		jadd(t->out, "cached_pages", json_u64(info.cached_pages));
 		jadd(t->out, "rows", a);
@@ -262,4 +261,4 @@ static const struct verb file = {
 	.run = run,
 };
 
-PTEFAULT_VERB(file);
+PTEFAULT_VERB(file)

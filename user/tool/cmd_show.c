@@ -48,7 +48,7 @@ static int show_range(struct tool *t, struct ptf_session *session,
 	if (n < 0)
 		return tool_fail_ptf(t, NULL);
 	if (!t->json)
-		print_report(report);
+		print_report(report, !(flags & PTF_QUERY_F_PAGES));
 	for (size_t i = 0; t->json && i < report->nr_rows; i++) {
 		const struct ptf_row *row = &report->rows[i];
 
@@ -57,7 +57,7 @@ static int show_range(struct tool *t, struct ptf_session *session,
 					       ptf_report_name(report, row)));
 	}
 	if (!n && !t->json && !(flags & PTF_QUERY_F_MAPPED))
-		printf("VMA:     VA:%#llx -> nothing\n",
+		printf("VMA:     VA:0x%llx -> nothing\n",
 		       (unsigned long long)r->start);
 	ptf_report_free(report);
 	return DONE;
@@ -120,8 +120,9 @@ static const struct verb show = {
 	.name = "show",
 	.args = "[RANGE]...",
 	.what = "the three layers of a range: VMA, filemap, page table",
-	.more = "Runs of equal pages are one row; frames count up along it. Without a RANGE\n"
-		"everything that the process has mapped is shown.\n"
+	.more = "Runs of equal pages are one row. Frames count up along it unless it says\n"
+		"`scattered frames`; --pages shows each, and so do the runs of --json and --raw.\n"
+		"Without a RANGE everything that the process has mapped is shown.\n"
 		"\n"
 		"  ptefault show -p 1234 [heap]\n"
 		"  ptefault show -p 1234 libc.so.6#2 --pages\n",
@@ -130,4 +131,4 @@ static const struct verb show = {
 	.run = run,
 };
 
-PTEFAULT_VERB(show);
+PTEFAULT_VERB(show)

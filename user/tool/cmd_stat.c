@@ -28,7 +28,7 @@ static bool served(const struct ptf_session *session, int advice)
 
 static struct json_object *advice_string(unsigned int i)
 {
-	return json_object_new_string(ptf_advice_name(ptf_advice_at(i)));
+	return jstr(ptf_advice_name(ptf_advice_at(i)));
 }
 
 static struct json_object *json_stat(const struct ptf_session *session,
@@ -38,14 +38,14 @@ static struct json_object *json_stat(const struct ptf_session *session,
 	struct json_object *o = json_object_new_object(), *a, *c;
 
 	jadd(o, "version", json_object_new_int(1));
-	jadd(o, "ptefault", json_object_new_string(ptf_version()));
+	jadd(o, "ptefault", jstr(ptf_version()));
 	jadd(o, "api", json_u64(f->out_api));
 	a = json_object_new_array();
 	for (int i = 0; i < 64; i++) {
 		const char *name = ptf_feature_name(1ULL << i);
 
 		if (name && f->out_features & 1ULL << i)
-			json_object_array_add(a, json_object_new_string(name));
+			json_object_array_add(a, jstr(name));
 	}
 	jadd(o, "features", a);
 	a = json_object_new_array();
@@ -55,7 +55,7 @@ static struct json_object *json_stat(const struct ptf_session *session,
 	jadd(o, "advice", a);
 	jadd(o, "page_bytes", json_u64(1ULL << f->out_page_shift));
 	jadd(o, "levels", json_u64(f->out_levels));
-	jadd(o, "flush", json_object_new_string(flush_name(f->out_flush)));
+	jadd(o, "flush", jstr(flush_name(f->out_flush)));
 	jadd(o, "nodes", json_u64(f->out_nr_nodes));
 	jadd(o, "frames_shown", json_object_new_boolean(f->out_privileged));
 	c = json_object_new_object();
@@ -157,4 +157,4 @@ static const struct verb stat_verb = {
 	.run = run,
 };
 
-PTEFAULT_VERB(stat_verb);
+PTEFAULT_VERB(stat_verb)

@@ -43,7 +43,7 @@ static void leads_to(const struct ptf_ioc_page_walk *w, unsigned int i,
 		snprintf(buf, len, "bad: the kernel would not follow it");
 	} else if (!last) {
 		if (l->pfn)
-			snprintf(buf, len, "%s table at PA:%#llx",
+			snprintf(buf, len, "%s table at PA:0x%llx",
 				 ptf_level_name(w->level[i + 1].level),
 				 (unsigned long long)l->pfn * getpagesize());
 		else
@@ -65,7 +65,7 @@ static void print_walk(const struct ptf_ioc_page_walk *w, pid_t pid)
 	int width = 0;
 	char text[200], words[200];
 
-	printf("VA:%#llx in process %d, %u levels of page tables\n\n",
+	printf("VA:0x%llx in process %d, %u levels of page tables\n\n",
 	       (unsigned long long)w->addr, (int)pid, w->out_levels);
 	for (unsigned int i = 0; i < w->out_nr; i++) {
 		leads_to(w, i, text, sizeof(text));
@@ -94,10 +94,10 @@ static struct json_object *json_level(const struct ptf_ioc_page_walk *w,
 	const struct ptf_level *l = &w->level[i];
 	struct json_object *o = json_object_new_object();
 
-	jadd(o, "level", json_object_new_string(ptf_level_name(l->level)));
+	jadd(o, "level", jstr(ptf_level_name(l->level)));
 	jadd(o, "index", json_object_new_int(l->index));
 	jadd(o, "raw", json_hex(l->raw));
-	jadd(o, "state", json_object_new_string(ptf_state_name(l->state)));
+	jadd(o, "state", jstr(ptf_state_name(l->state)));
 	jadd(o, "flags", json_flags(l->flags, ptf_level_flag_name, NULL));
 	/* Only a table or a mapped page is a frame. */
 	jadd(o, "frame", l->pfn && (l->flags & PTF_LEVEL_PRESENT ||
@@ -154,7 +154,7 @@ static int run(struct tool *t)
 			      ptf_report_name(report, report->rows)) : NULL);
 	} else {
 		print_walk(&w, ptf_target_pid(target));
-		print_report(report);
+		print_report(report, false);
 	}
 	if (!ptf_session_features(session)->out_privileged)
 		tool_note(t, "frame numbers are hidden without CAP_SYS_ADMIN");
@@ -176,4 +176,4 @@ static const struct verb walk = {
 	.run = run,
 };
 
-PTEFAULT_VERB(walk);
+PTEFAULT_VERB(walk)

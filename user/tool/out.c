@@ -20,7 +20,7 @@ struct json_object *json_hex(uint64_t value)
 	char buf[24];
 
 	snprintf(buf, sizeof(buf), "0x%llx", (unsigned long long)value);
-	return json_object_new_string(buf);
+	return jstr(buf);
 }
 
 struct json_object *json_u64(uint64_t value)
@@ -40,7 +40,7 @@ struct json_object *json_flags(uint64_t bits, const char *(*name)(unsigned int),
 		if (s && n && !strncmp(s, strip, n))
 			s += n;
 		if (s)
-			json_object_array_add(a, json_object_new_string(s));
+			json_object_array_add(a, jstr(s));
 	}
 	return a;
 }
@@ -73,14 +73,14 @@ static struct json_object *json_vma(const struct ptf_vma *vma, const char *name)
 
 	jadd(o, "start", json_hex(vma->start));
 	jadd(o, "end", json_hex(vma->end));
-	jadd(o, "name", json_object_new_string(name));
-	jadd(o, "prot", json_object_new_string(vma_perms(vma->flags, buf)));
-	jadd(o, "sharing", json_object_new_string(vma_shared(vma) ?
+	jadd(o, "name", jstr(name));
+	jadd(o, "prot", jstr(vma_perms(vma->flags, buf)));
+	jadd(o, "sharing", jstr(vma_shared(vma) ?
 						  "shared" : "private"));
 	jadd(o, "offset", file ? json_hex(vma->offset) : NULL);
 	jadd(o, "inode", file ? json_u64(vma->ino) : NULL);
 	snprintf(buf, sizeof(buf), "%u:%u", vma->dev_major, vma->dev_minor);
-	jadd(o, "device", file ? json_object_new_string(buf) : NULL);
+	jadd(o, "device", file ? jstr(buf) : NULL);
 	jadd(o, "flags", json_flags(vma->flags, ptf_vma_flag_name, NULL));
 	return o;
 }
@@ -109,11 +109,10 @@ struct json_object *json_row(const struct ptf_row *row,
 	jadd(o, "vma", vma ? json_vma(vma, name) : NULL);
 	if (vma && row->file_state != PTF_FILEMAP_NONE) {
 		f = json_object_new_object();
-		jadd(f, "file", json_object_new_string(name));
+		jadd(f, "file", jstr(name));
 		jadd(f, "offset", json_hex(vma->offset +
 					   (row->start - vma->start)));
-		jadd(f, "state", json_object_new_string(
-			     ptf_filemap_name(row->file_state)));
+		jadd(f, "state", jstr(ptf_filemap_name(row->file_state)));
 		jadd(f, "frame", row->file_state == PTF_FILEMAP_PRESENT ?
 		     json_frame(row->file_pfn) : NULL);
 		jadd(f, "order", json_u64(row->file_order));
@@ -121,10 +120,8 @@ struct json_object *json_row(const struct ptf_row *row,
 	jadd(o, "filemap", f);
 	if (vma) {
 		p = json_object_new_object();
-		jadd(p, "state", json_object_new_string(
-			     ptf_state_name(row->state)));
-		jadd(p, "kind", json_object_new_string(
-			     ptf_kind_name(row->kind)));
+		jadd(p, "state", jstr(ptf_state_name(row->state)));
+		jadd(p, "kind", jstr(ptf_kind_name(row->kind)));
 		jadd(p, "level", json_u64(row->level));
 		if (row->state != PTF_STATE_NONE) {
 			jadd(p, "raw", json_hex(row->pte));
@@ -155,7 +152,7 @@ struct json_object *json_file_row(const struct ptf_file_row *row)
 
 	jadd(o, "offset", json_hex(row->index * (uint64_t)getpagesize()));
 	jadd(o, "pages", json_u64(row->nr_pages));
-	jadd(o, "state", json_object_new_string(ptf_filemap_name(row->state)));
+	jadd(o, "state", jstr(ptf_filemap_name(row->state)));
 	if (present) {
 		jadd(o, "frame", json_frame(row->pfn));
 		jadd(o, "order", json_u64(row->order));
@@ -197,15 +194,18 @@ const char *pages_text(uint64_t pages, char *buf, size_t len)
 
 const char *skipped_text(const uint64_t *skipped, char *buf, size_t len)
 {
+	unsigned int reasons = 0;
 	char one[128];
 
+	for (unsigned int i = 0; i < PTF_SKIP_NR; i++)
+		reasons += !!skipped[i];
 	buf[0] = 0;
 	for (unsigned int i = 0; i < PTF_SKIP_NR; i++) {
 		if (!skipped[i])
 			continue;
-		snprintf(one, sizeof(one), "%llu %s",
+		snprintf(one, sizeof(one), "%llu: %s",
 			 (unsigned long long)skipped[i], ptf_skip_text(i));
-		word(buf, len, one);
+		word(buf, len, reasons > 1 ? one : ptf_skip_text(i));
 	}
 	return buf;
 }
@@ -236,10 +236,22 @@ const char *folio_words(uint64_t flags, char *buf, size_t len)
 	return buf;
 }
 
-static const char *pte_words(const struct ptf_row *row, char *buf, size_t len)
+/*
+ * Rows that tell a reader the same: equal in all but where in memory the
+ * frames lie and how often they are mapped.
+ */
+struct run {
+	struct ptf_row row;
+	bool pte_scattered;
+	bool file_scattered;
+	unsigned int mapcount_max;
+};
+
+static const char *pte_words(const struct run *run, char *buf, size_t len)
 {
+	const struct ptf_row *row = &run->row;
 	uint64_t f = row->flags;
-	char more[32];
+	char more[48];
 
 	buf[0] = 0;
 	switch (row->state) {
@@ -274,13 +286,18 @@ static const char *pte_words(const struct ptf_row *row, char *buf, size_t len)
 		break;
 	}
 	word(buf, len, f & PTF_ROW_WRITE ? "writable" : "read-only");
-	if (f & PTF_ROW_EXEC)
+	/* A hint has lost its NX bit; the mapping says what it had. */
+	if (f & PTF_ROW_EXEC && row->state != PTF_STATE_HINT)
 		word(buf, len, "executable");
 	if (f & PTF_ROW_DIRTY)
 		word(buf, len, "dirty");
 	if (row->state == PTF_STATE_PRESENT)
 		word(buf, len, f & PTF_ROW_YOUNG ? "young" : "old");
-	if (row->mapcount > 1) {
+	if (run->mapcount_max > row->mapcount) {
+		snprintf(more, sizeof(more), "mapped %u-%ux", row->mapcount,
+			 run->mapcount_max);
+		word(buf, len, more);
+	} else if (row->mapcount > 1) {
 		snprintf(more, sizeof(more), "mapped %ux", row->mapcount);
 		word(buf, len, more);
 	}
@@ -299,6 +316,8 @@ static const char *pte_words(const struct ptf_row *row, char *buf, size_t len)
 		word(buf, len, "pinned");
 	if (f & PTF_FOLIO_MLOCKED)
 		word(buf, len, "mlocked");
+	if (run->pte_scattered)
+		word(buf, len, "scattered frames");
 	return buf;
 }
 
@@ -324,12 +343,15 @@ struct line {
 	char label;	/* V, F or P */
 };
 
-/* An arrow from column @at that ends before column @end. */
+/* An arrow from column @at to column @end. */
 static void arrow(int at, int end)
 {
+	int dashes = end - at - 3;
+
 	fputc(' ', stdout);
-	for (at++; at < end - 2; at++)
+	do {
 		fputc('-', stdout);
+	} while (--dashes > 0);
 	fputs("> ", stdout);
 }
 
@@ -379,17 +401,17 @@ static void print_line(const struct line *l, const struct widths *w)
 	switch (l->label) {
 	case 'V':
 		printf("VMA:     %s", l->from);
-		arrow(at + strlen(l->from), first - 1);
+		arrow(at + strlen(l->from), first);
 		at = first;
 		break;
 	case 'F':
 		printf("Filemap: %*s%s", w->va + 4, "", l->from);
-		arrow(first + strlen(l->from), last - 1);
+		arrow(first + strlen(l->from), last);
 		at = last;
 		break;
 	default:
 		printf("PTE:     %s", l->from);
-		arrow(at + strlen(l->from), last - 1);
+		arrow(at + strlen(l->from), last);
 		at = last;
 		break;
 	}
@@ -425,7 +447,7 @@ static void vma_line(struct line *l, const struct ptf_vma *vma,
 	char perms[4];
 
 	l->label = 'V';
-	snprintf(l->from, sizeof(l->from), "VA:%#llx",
+	snprintf(l->from, sizeof(l->from), "VA:0x%llx",
 		 (unsigned long long)vma->start);
 	ptf_vma_text(vma, name, l->to, sizeof(l->to));
 	l->pages = (vma->end - vma->start) / getpagesize();
@@ -436,13 +458,14 @@ static void vma_line(struct line *l, const struct ptf_vma *vma,
 			word(l->words, sizeof(l->words), words[i].word);
 }
 
-static void file_line(struct line *l, const struct ptf_row *row,
+static void file_line(struct line *l, const struct run *run,
 		      const struct ptf_vma *vma, const char *name)
 {
+	const struct ptf_row *row = &run->row;
 	char buf[PATH_MAX];
 
 	l->label = 'F';
-	snprintf(l->from, sizeof(l->from), "%s:%#llx",
+	snprintf(l->from, sizeof(l->from), "%s:0x%llx",
 		 short_name(name, buf, sizeof(buf)),
 		 (unsigned long long)(vma->offset + row->start - vma->start));
 	ptf_row_filemap_text(row, l->to, sizeof(l->to));
@@ -451,36 +474,81 @@ static void file_line(struct line *l, const struct ptf_row *row,
 	if (row->file_order)
 		snprintf(l->words, sizeof(l->words), "in a folio of %lu",
 			 1UL << row->file_order);
+	if (run->file_scattered)
+		word(l->words, sizeof(l->words), "scattered frames");
 }
 
-static void pte_line(struct line *l, const struct ptf_row *row)
+static void pte_line(struct line *l, const struct run *run)
 {
+	const struct ptf_row *row = &run->row;
+
 	l->label = 'P';
-	snprintf(l->from, sizeof(l->from), "VA:%#llx",
+	snprintf(l->from, sizeof(l->from), "VA:0x%llx",
 		 (unsigned long long)row->start);
 	ptf_row_pte_text(row, l->to, sizeof(l->to));
 	l->pages = row->nr_pages;
-	pte_words(row, l->words, sizeof(l->words));
+	pte_words(run, l->words, sizeof(l->words));
 }
 
 static void hole_line(struct line *l, const struct ptf_row *row)
 {
 	l->label = 'V';
-	snprintf(l->from, sizeof(l->from), "VA:%#llx",
+	snprintf(l->from, sizeof(l->from), "VA:0x%llx",
 		 (unsigned long long)row->start);
 	snprintf(l->to, sizeof(l->to), "nothing");
 	l->pages = row->nr_pages;
 	l->words[0] = 0;
 }
 
+/* What pte_words() tells of an entry's flags. */
+#define FLAGS_SHOWN (PTF_ROW_WRITE | PTF_ROW_EXEC | PTF_ROW_DIRTY |	\
+		     PTF_ROW_YOUNG | PTF_ROW_COPIED | PTF_ROW_UFFD_WP |	\
+		     PTF_ROW_STICKY | PTF_ROW_TRACKED |			\
+		     PTF_FOLIO_PINNED | PTF_FOLIO_MLOCKED)
+
+static bool same_run(const struct ptf_row *a, const struct ptf_row *b)
+{
+	return b->start == a->start + a->nr_pages * getpagesize() &&
+	       !((a->flags ^ b->flags) & FLAGS_SHOWN) &&
+	       a->state == b->state &&
+	       a->kind == b->kind && a->level == b->level &&
+	       a->order == b->order && a->file_state == b->file_state &&
+	       a->file_order == b->file_order && a->swap_type == b->swap_type;
+}
+
+/* Takes rows from @i on as one run; answers the first behind it. */
+static size_t next_run(const struct ptf_row *rows, size_t i, size_t to,
+		       bool merge, struct run *run)
+{
+	struct ptf_row *r = &run->row;
+
+	*run = (struct run){ .row = rows[i], .mapcount_max = rows[i].mapcount };
+	for (i++; merge && i < to && same_run(r, &rows[i]); i++) {
+		const struct ptf_row *b = &rows[i];
+
+		if (r->pte_pfn && b->pte_pfn != r->pte_pfn + r->nr_pages &&
+		    r->kind != PTF_KIND_ZERO)
+			run->pte_scattered = true;
+		if (r->file_pfn && b->file_pfn != r->file_pfn + r->nr_pages)
+			run->file_scattered = true;
+		if (b->mapcount > run->mapcount_max)
+			run->mapcount_max = b->mapcount;
+		if (b->mapcount < r->mapcount)
+			r->mapcount = b->mapcount;
+		r->nr_pages += b->nr_pages;
+	}
+	return i;
+}
+
 /* The rows of one mapping (or one hole), measured first and printed then. */
 static void print_mapping(const struct ptf_report *report, size_t from,
-			  size_t to)
+			  size_t to, bool merge)
 {
 	const struct ptf_row *rows = report->rows;
 	const struct ptf_vma *vma = ptf_report_vma(report, &rows[from]);
 	const char *name = ptf_report_name(report, &rows[from]);
 	struct widths w = { 0 };
+	struct run run;
 	struct line l;
 
 	for (int pass = 0; pass < 2; pass++) {
@@ -489,18 +557,19 @@ static void print_mapping(const struct ptf_report *report, size_t from,
 		else
 			hole_line(&l, &rows[from]);
 		put_line(&l, &w, pass);
-		for (size_t i = from; vma && i < to; i++) {
+		for (size_t i = from; vma && i < to;) {
+			i = next_run(rows, i, to, merge, &run);
 			if (vma->flags & PTF_VMA_FILE) {
-				file_line(&l, &rows[i], vma, name);
+				file_line(&l, &run, vma, name);
 				put_line(&l, &w, pass);
 			}
-			pte_line(&l, &rows[i]);
+			pte_line(&l, &run);
 			put_line(&l, &w, pass);
 		}
 	}
 }
 
-void print_report(const struct ptf_report *report)
+void print_report(const struct ptf_report *report, bool merge)
 {
 	size_t i, from = 0;
 
@@ -509,7 +578,7 @@ void print_report(const struct ptf_report *report)
 		    report->rows[i].vma != PTF_VMA_NONE &&
 		    report->rows[i].vma == report->rows[from].vma)
 			continue;
-		print_mapping(report, from, i);
+		print_mapping(report, from, i, merge);
 		from = i;
 	}
 }

@@ -12,11 +12,9 @@
 
 #include "tool.h"
 
-/* The linker gathers them; see PTEFAULT_VERB(). */
-extern const struct verb *const __start_ptefault_verbs[];
-extern const struct verb *const __stop_ptefault_verbs[];
-
 #define MAX_OPTS 128
+#define MAX_VERBS 64
+#define JSON_FORM (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
 static const struct tool_opt global_opts[] = {
 	{ "json", NULL, "one JSON value on stdout, nothing else", 'j' },
@@ -30,8 +28,14 @@ static struct option long_opts[MAX_OPTS];
 static const struct tool_opt *opt_by_index[MAX_OPTS];
 static int nr_opts;
 
-static const struct verb **verbs;
+static const struct verb *verbs[MAX_VERBS];
 static int nr_verbs;
+
+void verb_register(const struct verb *verb)
+{
+	if (nr_verbs < MAX_VERBS)
+		verbs[nr_verbs++] = verb;
+}
 
 static int by_order(const void *a, const void *b)
 {
@@ -59,22 +63,12 @@ static void collect_opts(const struct tool_opt *opt)
 	}
 }
 
-static int collect(void)
+static void collect(void)
 {
-	const struct verb *const *v;
-
-	verbs = calloc(__stop_ptefault_verbs - __start_ptefault_verbs,
-		       sizeof(*verbs));
-	if (!verbs)
-		return FAILED;
-	for (v = __start_ptefault_verbs; v < __stop_ptefault_verbs; v++)
-		if (*v)
-			verbs[nr_verbs++] = *v;
 	qsort(verbs, nr_verbs, sizeof(*verbs), by_order);
 	collect_opts(global_opts);
 	for (int i = 0; i < nr_verbs; i++)
 		collect_opts(verbs[i]->opts);
-	return DONE;
 }
 
 static const struct tool_opt *find_opt(const struct tool_opt *opts,
@@ -132,11 +126,11 @@ static void set_error(struct tool *t, const char *kind, const char *what,
 	e = json_object_new_object();
 	jadd(t->out, "version", json_object_new_int(1));
 	jadd(t->out, "error", e);
-	jadd(e, "kind", json_object_new_string(kind));
-	jadd(e, "verb", t->verb ? json_object_new_string(t->verb->name) : NULL);
-	jadd(e, "what", what ? json_object_new_string(what) : NULL);
-	jadd(e, "why", json_object_new_string(why));
-	jadd(e, "way_out", way ? json_object_new_string(way) : NULL);
+	jadd(e, "kind", jstr(kind));
+	jadd(e, "verb", t->verb ? jstr(t->verb->name) : NULL);
+	jadd(e, "what", what ? jstr(what) : NULL);
+	jadd(e, "why", jstr(why));
+	jadd(e, "way_out", way ? jstr(way) : NULL);
 }
 
 static int say_failure(struct tool *t, const char *what, const char *why,
@@ -184,15 +178,18 @@ int tool_fail_ptf(struct tool *t, const char *what)
 {
 	const struct ptf_failure *f = ptf_failure_last();
 	char text[1024], why[320], at[40] = "";
-	const char *desc = strerrordesc_np(f->err);
+	const char *desc = strerrordesc_np(f->err), *name;
 
 	ptf_failure_text(text, sizeof(text));
 	if (f->addr)
 		snprintf(at, sizeof(at), " at %p", f->addr);
-	snprintf(why, sizeof(why), "%s%s%s%s", f->annotation[0] ?
-		 f->annotation : desc ? desc : "error", at,
-		 f->annotation[0] && desc ? ": " : "",
-		 f->annotation[0] && desc ? desc : "");
+	/* An annotation says it in words; the errno is for those who know. */
+	name = strerrorname_np(f->err);
+	if (f->annotation[0])
+		snprintf(why, sizeof(why), "%s%s [%s]", f->annotation, at,
+			 name ? name : "?");
+	else
+		snprintf(why, sizeof(why), "%s%s", desc ? desc : "error", at);
 	return say_failure(t, what, why, failure_way(text));
 }
 
@@ -389,7 +386,7 @@ static int run(struct tool *t)
 			t->out = json_object_new_object();
 			jadd(t->out, "version", json_object_new_int(1));
 			jadd(t->out, "ptefault",
-			     json_object_new_string(ptf_version()));
+			     jstr(ptf_version()));
 		} else {
 			printf("ptefault %s\n", ptf_version());
 		}
@@ -420,15 +417,14 @@ static int run(struct tool *t)
 int main(int argc, char **argv)
 {
 	struct tool t = { 0 };
-	int ret = collect();
+	int ret;
 
-	if (ret == DONE)
-		ret = parse(&t, argc, argv);
+	collect();
+	ret = parse(&t, argc, argv);
 	if (ret == DONE)
 		ret = run(&t);
 	if (t.out)
-		puts(json_object_to_json_string_ext(t.out,
-			JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+		puts(json_object_to_json_string_ext(t.out, JSON_FORM));
 	json_object_put(t.out);
 	if (fflush(stdout) || ferror(stdout)) {
 		fprintf(stderr, "%s: the result could not be written: %s\n",

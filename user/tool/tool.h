@@ -17,8 +17,6 @@
 #include <ptefault.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
-
 /* Exit codes. */
 #define DONE	0
 #define FAILED	1
@@ -45,9 +43,14 @@ struct verb {
 	int (*run)(struct tool *t);
 };
 
+/* ptefault.c */
+void verb_register(const struct verb *verb);
+
 #define PTEFAULT_VERB(v)						\
-	static const struct verb *const verb_##v			\
-	__attribute__((used, section("ptefault_verbs"))) = &(v)
+	static void __attribute__((constructor)) register_##v(void)	\
+	{								\
+		verb_register(&(v));					\
+	}
 
 /* One run of the command. */
 struct tool {
@@ -76,13 +79,13 @@ bool tool_flag(const struct tool *t, const char *name);
 
 /* "ptefault: VERB: WHAT: WHY (WAY)"; @way may be NULL. Both answer FAILED. */
 int tool_fail(struct tool *t, const char *what, const char *way,
-	      const char *why, ...) PRINTF(4, 5);
+	      const char *why, ...) PTF_PRINTF(4, 5);
 /* The same from the library's detail of its last failure. */
 int tool_fail_ptf(struct tool *t, const char *what);
 /* Says what is wrong and how the verb is used. Answers USAGE. */
-int tool_usage(struct tool *t, const char *fmt, ...) PRINTF(2, 3);
+int tool_usage(struct tool *t, const char *fmt, ...) PTF_PRINTF(2, 3);
 /* A word on stderr that is no error. */
-void tool_note(const struct tool *t, const char *fmt, ...) PRINTF(2, 3);
+void tool_note(const struct tool *t, const char *fmt, ...) PTF_PRINTF(2, 3);
 
 /* arg.c: what stands on the command line */
 
@@ -136,11 +139,19 @@ struct json_object *json_file_row(const struct ptf_file_row *row);
 struct json_object *json_skipped(const uint64_t *skipped);
 /* "a, b, c" of the reasons that have pages; "" if none has. */
 const char *skipped_text(const uint64_t *skipped, char *buf, size_t len);
-/* The three layers as text, runs merged, columns aligned. */
-void print_report(const struct ptf_report *report);
+/*
+ * The three layers as text, columns aligned. With @merge also runs whose frames
+ * do not follow one another are one row, which says so.
+ */
+void print_report(const struct ptf_report *report, bool merge);
 /* "1 page", "12 pages" */
 const char *pages_text(uint64_t pages, char *buf, size_t len);
 const char *folio_words(uint64_t flags, char *buf, size_t len);
+
+static inline struct json_object *jstr(const char *s)
+{
+	return json_object_new_string(s);
+}
 
 static inline void jadd(struct json_object *o, const char *key,
 			struct json_object *value)

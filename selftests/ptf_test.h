@@ -78,6 +78,38 @@
 #define u64ptr(p)	((__u64)(uintptr_t)(p))
 
 /* ------------------------------------------------------------------ */
+/* Patience and rounds                                                 */
+
+static inline unsigned long ptf_env(const char *name, unsigned long or_else)
+{
+	const char *v = getenv(name);
+
+	return v && *v ? strtoul(v, NULL, 0) : or_else;
+}
+
+/*
+ * The runner knows how slow a kernel is (PTF_SLOW, a factor) and how much of
+ * the full rounds a run is for (PTF_DIVIDE: 10 in a check, 1 in a soak).
+ */
+static inline unsigned long ptf_rounds(unsigned long full)
+{
+	unsigned long n = full / ptf_env("PTF_DIVIDE", 10);
+
+	return n ?: 1;
+}
+
+static __attribute__((constructor(KSELFTEST_PRIO_XFAIL + 1))) void ptf_be_patient(void)
+{
+	unsigned long slow = ptf_env("PTF_SLOW", 1);
+	struct __fixture_metadata *f;
+	struct __test_metadata *t;
+
+	for (f = __fixture_list; f; f = f->next)
+		for (t = f->tests; t; t = t->next)
+			t->timeout *= slow;
+}
+
+/* ------------------------------------------------------------------ */
 /* The kernel log                                                      */
 
 /*
@@ -185,7 +217,8 @@ static inline int ptf_write_file(const char *path, const char *text)
 static inline bool ptf_log_begin(struct ptf_log *log, const char *name)
 {
 	struct timespec ts;
-	int fd;
+	char text[96];
+	int fd, n;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	snprintf(log->marker, sizeof(log->marker), "ptefault-selftest %.24s %d.%ld%09ld",
@@ -194,7 +227,9 @@ static inline bool ptf_log_begin(struct ptf_log *log, const char *name)
 	fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	log->active = dprintf(fd, "<6>%s\n", log->marker) > 0;
+	/* No stdio: the device can't tell its position. */
+	n = snprintf(text, sizeof(text), "<6>%s\n", log->marker);
+	log->active = write(fd, text, n) == n;
 	close(fd);
 	return log->active;
 }
@@ -281,6 +316,7 @@ static inline int ptf_setup(struct __test_metadata *_metadata, struct ptf_log *l
 
 static inline void ptf_teardown(struct __test_metadata *_metadata, struct ptf_log *log)
 {
+	_metadata->trigger = 0;
 	/* The last of an address space may go a little after its process. */
 	usleep(2000);
 	EXPECT_EQ(0, ptf_log_end(log)) {

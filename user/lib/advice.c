@@ -382,7 +382,8 @@ static int advise_process(const char *op, int pidfd, uintptr_t addr,
 		if (pid > 0)
 			return explain(op, err, pid, addr, length, advice);
 	}
-	ptf_fail(err, err == ESRCH || err == EPERM || err == EBADF ?
+	ptf_fail(err, err == ESRCH || err == EPERM || err == EACCES ||
+		 err == EBADF ?
 		 PTF_LAYER_PROCESS : PTF_LAYER_VMA, op, (void *)(addr + done),
 		 length, done, "%s", ptf_advice_name(advice) ? : "advice");
 	if (err == EINVAL)

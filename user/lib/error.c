@@ -127,6 +127,7 @@ static const struct {
 	{ ENXIO, PTF_LAYER_MODULE, "load the module: modprobe ptefault" },
 	{ EACCES, PTF_LAYER_MODULE, "/dev/ptefault is for root; run as root or have the fd passed on" },
 	{ EPERM, PTF_LAYER_MODULE, "needs CAP_SYS_PTRACE over the target, or an fd that the target opened" },
+	{ EACCES, PTF_LAYER_PROCESS, "needs CAP_SYS_PTRACE over the target" },
 	{ EPERM, PTF_LAYER_PROCESS, "needs CAP_SYS_PTRACE over the target" },
 	{ ENOTTY, PTF_LAYER_MODULE, "the loaded module is older than this library; load the matching one" },
 	{ ENOSPC, PTF_LAYER_PTE, "turn swap on (swapon), or free memory" },

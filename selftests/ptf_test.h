@@ -783,15 +783,21 @@ static inline unsigned long ptf_swap_free_kb(void)
 /* Other processes                                                     */
 
 /*
- * A child that shares @pg with its parent. It runs @fn and leaves with what
- * that returned; it dies with its parent.
+ * A child that runs @fn and leaves with what that returned. It dies with its
+ * parent.
  */
 static inline pid_t ptf_child(int (*fn)(void *), void *arg)
 {
 	pid_t parent = getpid(), pid = fork();
 
-	if (pid)
+	if (pid) {
+		/*
+		 * The kernel writes a thread's rseq area when it is preempted;
+		 * after a fork that is a fault. Have it now, not in a count.
+		 */
+		usleep(1000);
 		return pid;
+	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(127);

@@ -41,6 +41,12 @@ static char *alone(int flags, int fd, off_t offset)
 	return p;
 }
 
+/* Read a byte that the compiler must not know. */
+static void touch(const char *p)
+{
+	asm volatile("" : : "r"(*p));
+}
+
 static void report(int i, const struct rusage *before)
 {
 	struct rusage after;
@@ -53,7 +59,7 @@ static void report(int i, const struct rusage *before)
 
 int main(int argc, char **argv)
 {
-	char line[256], verb[16], name[16], text[200], seen[256];
+	char line[256], verb[16], name[16], text[200];
 	size_t page = getpagesize();
 	struct rusage before;
 	int fd;
@@ -69,9 +75,9 @@ int main(int argc, char **argv)
 	pages[0] = alone(MAP_SHARED, fd, 0);
 	pages[1] = alone(MAP_PRIVATE, fd, page);
 	pages[2] = alone(MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	strcpy(pages[2], "a page of memory, anonymous");
-	strcpy(seen, pages[0]);
-	strcpy(seen, pages[1]);
+	snprintf(pages[2], page, "a page of memory, anonymous");
+	touch(pages[0]);
+	touch(pages[1]);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (int i = 0; i < 3; i++)
 		printf("%s %p\n", names[i], pages[i]);
@@ -84,9 +90,9 @@ int main(int argc, char **argv)
 				continue;
 			getrusage(RUSAGE_SELF, &before);
 			if (!strcmp(verb, "write"))
-				strcpy(pages[i], text);
+				snprintf(pages[i], page, "%s", text);
 			else
-				*(volatile char *)pages[i];
+				touch(pages[i]);
 			report(i, &before);
 		}
 	}

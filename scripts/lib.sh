@@ -77,8 +77,9 @@ ptf_need() {
 	if ! apt-get install -y --no-install-recommends --print-uris "${missing[@]}" >/dev/null 2>&1; then
 		apt-get update -qq >&2 || say "apt-get update failed, going on with the old lists"
 	fi
-	apt-get install --no-install-recommends --assume-no "${missing[@]}" 2>/dev/null |
-		sed -n 's/^Need to get/  needs/p' >&2
+	# Saying no is a failure for apt-get, but not for us.
+	{ apt-get install --no-install-recommends --assume-no "${missing[@]}" 2>/dev/null || true; } |
+		sed -n 's/^Need to get \(.*\) of archives.*/  \1 to download/p' >&2
 	apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 \
 		"${missing[@]}" >/dev/null 2>"$ptf_cache/.install.err" || {
 		cat "$ptf_cache/.install.err" >&2

@@ -10,6 +10,7 @@
  * translation, the second makes ptep_clear_flush() of reclaim and migration
  * flush for a hint, which it otherwise takes for never cached.
  */
+#include <linux/mm.h>
 #include <linux/mmap_lock.h>
 #include <linux/sched/signal.h>
 #include "edit.h"

@@ -35,6 +35,16 @@
  */
 #define PTF_HINT_KEEPS_WRITE (!PTF_KERNEL(6, 3))
 
+/*
+ * For a large variable that is always filled in before use: kernels built with
+ * INIT_STACK_ALL_ZERO would clear it each time.
+ */
+#if __has_attribute(uninitialized)
+#define PTF_UNINIT __attribute__((uninitialized))
+#else
+#define PTF_UNINIT
+#endif
+
 /* struct page flags became a struct of their own in 6.18. */
 static inline unsigned long ptf_page_flags(const struct page *page)
 {

@@ -98,43 +98,93 @@ struct ptf_op {
 	unsigned int cmd;
 	size_t size;		/* what this module knows */
 	size_t min_size;	/* end of the last field of the first version */
+	size_t in_size;		/* where the out_ fields begin */
 	int (*handler)(struct ptf_cmd *c);
 };
 
-#define PTF_OP(_cmd, _fn, _struct, _last)				\
+#define PTF_OP(_cmd, _fn, _struct, _first_out, _last)			\
 	[_IOC_NR(_cmd)] = {						\
 		.cmd = _cmd,						\
 		.size = sizeof(struct _struct) +			\
 			BUILD_BUG_ON_ZERO(sizeof(union ptf_arg) < sizeof(struct _struct)), \
 		.min_size = offsetofend(struct _struct, _last),		\
+		.in_size = offsetof(struct _struct, _first_out),	\
+		.handler = _fn,						\
+	}
+
+/* a command that answers with its errno alone */
+#define PTF_OP_IN(_cmd, _fn, _struct, _last)				\
+	[_IOC_NR(_cmd)] = {						\
+		.cmd = _cmd,						\
+		.size = sizeof(struct _struct),				\
+		.min_size = offsetofend(struct _struct, _last),		\
+		.in_size = sizeof(struct _struct),			\
 		.handler = _fn,						\
 	}
 
 static const struct ptf_op ptf_ops[] = {
 	PTF_OP(PTF_IOC_FEATURES_GET, ptf_cmd_features_get,
-	       ptf_ioc_features_get, out_privileged),
+	       ptf_ioc_features_get, out_features, out_privileged),
 	PTF_OP(PTF_IOC_TARGET_OPEN, ptf_cmd_target_open,
-	       ptf_ioc_target_open, out_target),
-	PTF_OP(PTF_IOC_TARGET_CLOSE, ptf_cmd_target_close,
-	       ptf_ioc_target_close, reserved),
+	       ptf_ioc_target_open, out_target, out_target),
+	PTF_OP_IN(PTF_IOC_TARGET_CLOSE, ptf_cmd_target_close,
+		  ptf_ioc_target_close, reserved),
 	PTF_OP(PTF_IOC_SESSION_STAT, ptf_cmd_session_stat,
-	       ptf_ioc_session_stat, out_flushes),
+	       ptf_ioc_session_stat, out_sessions, out_flushes),
 	PTF_OP(PTF_IOC_RANGE_QUERY, ptf_report_query,
-	       ptf_ioc_range_query, out_names),
+	       ptf_ioc_range_query, out_next, out_names),
 	PTF_OP(PTF_IOC_PAGE_WALK, ptf_report_walk,
-	       ptf_ioc_page_walk, level),
+	       ptf_ioc_page_walk, out_nr, level),
 	PTF_OP(PTF_IOC_RANGE_ADVISE, ptf_advise_range,
-	       ptf_ioc_range_advise, out_skipped_pages),
+	       ptf_ioc_range_advise, out_next, out_skipped_pages),
 	PTF_OP(PTF_IOC_FILE_QUERY, ptf_filemap_query,
-	       ptf_ioc_file_query, out_cached_pages),
+	       ptf_ioc_file_query, out_next, out_cached_pages),
 };
+
+/*
+ * The inputs come in, and what the caller knows beyond what we do must be
+ * zero. The out_ fields are not read: each handler sets all of them before it
+ * asks for them to be copied back.
+ */
+static int ptf_copy_in(const struct ptf_op *op, void *arg, void __user *ubuf,
+		       size_t usize)
+{
+	int zero;
+
+	if (usize > op->size) {
+		zero = check_zeroed_user(ubuf + op->size, usize - op->size);
+		if (zero <= 0)
+			return zero ?: -E2BIG;
+	}
+	return copy_struct_from_user(arg, op->in_size, ubuf, min(usize, op->in_size));
+}
+
+static int ptf_copy_out(const struct ptf_op *op, const void *arg, void __user *ubuf,
+			size_t usize)
+{
+	size_t at = op->in_size, end = min(usize, op->size);
+
+	/* a few words: cheaper one by one than the set-up of a string copy */
+	if (!user_access_begin(ubuf + at, end - at))
+		return -EFAULT;
+#pragma GCC unroll 8
+	for (; end - at >= sizeof(u64); at += sizeof(u64))
+		unsafe_put_user(*(u64 *)(arg + at), (u64 __user *)(ubuf + at), fault);
+	if (end - at >= sizeof(u32))
+		unsafe_put_user(*(u32 *)(arg + at), (u32 __user *)(ubuf + at), fault);
+	user_access_end();
+	return 0;
+fault:
+	user_access_end();
+	return -EFAULT;
+}
 
 static long ptf_ioctl(struct file *file, unsigned int cmd, unsigned long uarg)
 {
 	unsigned int nr = _IOC_NR(cmd);
 	void __user *ubuf = (void __user *)uarg;
 	const struct ptf_op *op;
-	union ptf_arg arg;
+	union ptf_arg arg PTF_UNINIT;
 	struct ptf_cmd c = { .s = file->private_data, .arg = &arg };
 	u32 usize;
 	int err;
@@ -150,11 +200,11 @@ static long ptf_ioctl(struct file *file, unsigned int cmd, unsigned long uarg)
 		return -EINVAL;
 	if (usize > PAGE_SIZE)
 		return -E2BIG;
-	err = copy_struct_from_user(&arg, op->size, ubuf, usize);
+	err = ptf_copy_in(op, &arg, ubuf, usize);
 	if (err)
 		return err;
 	err = op->handler(&c);
-	if (c.respond && copy_to_user(ubuf, &arg, min_t(size_t, usize, op->size)))
+	if (c.respond && ptf_copy_out(op, &arg, ubuf, usize))
 		return -EFAULT;
 	return err;
 }

@@ -52,27 +52,35 @@ static struct page *ptf_edit_page(pte_t pte)
  * Pinned for DMA, as far as the reference count tells. For file pages the
  * references of their mappings are no pins, however many there are.
  */
-static bool ptf_edit_pinned(struct folio *folio, struct page *page)
+static bool ptf_edit_pinned(struct folio *folio, struct page *page, bool large)
 {
+	if (!large && likely(folio_ref_count(folio) < GUP_PIN_COUNTING_BIAS))
+		return false;
 	if (!folio_maybe_dma_pinned(folio))
 		return false;
-	if (folio_test_anon(folio) || folio_test_large(folio))
+	if (folio_test_anon(folio) || large)
 		return true;
 	return folio_ref_count(folio) - (int)ptf_page_mapcount(folio, page) >=
 	       GUP_PIN_COUNTING_BIAS;
 }
 
 /* Why a page can't become a hint, or -1. */
-static int ptf_edit_hint_why(struct vm_area_struct *vma, pte_t pte,
-			     struct page *page)
+static __always_inline int ptf_edit_hint_why(struct vm_area_struct *vma, pte_t pte,
+					     bool *large)
 {
+	struct page *page = ptf_edit_page(pte);
+	struct folio *folio;
+
 	if (ptf_vma_uffd_rwp(vma) && ptf_pte_uffd(pte))
 		return PTF_SKIP_FOREIGN;
+	*large = false;
 	if (!page) {
 		/* the zero page is shared by all and safe to hint, others not */
 		return is_zero_pfn(pte_pfn(pte)) ? -1 : PTF_SKIP_SPECIAL;
 	}
-	return ptf_edit_pinned(page_folio(page), page) ? PTF_SKIP_PINNED : -1;
+	folio = page_folio(page);
+	*large = folio_test_large(folio);
+	return ptf_edit_pinned(folio, page, *large) ? PTF_SKIP_PINNED : -1;
 }
 
 static int ptf_edit_absent_why(pte_t pte)
@@ -85,33 +93,34 @@ int ptf_edit_hint_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 		       unsigned long end)
 {
 	struct ptf_edit *e = w->priv;
-	struct page *page;
+	unsigned long done = 0, nr_large = 0;
+	bool dry = e->dry, large;
+	int why, ret = 0;
 	pte_t pte;
-	int why;
 
 	for (; addr != end; ptep++, addr += PAGE_SIZE) {
 		pte = ptep_get(ptep);
 		if (unlikely(!pte_present(pte))) {
-			if (ptf_edit_skip(w, addr, addr + PAGE_SIZE,
-					  ptf_edit_absent_why(pte)))
-				return PTF_WALK_STOP;
+			ret = ptf_edit_skip(w, addr, addr + PAGE_SIZE,
+					    ptf_edit_absent_why(pte));
+			if (ret)
+				break;
 			continue;
 		}
 		if (pte_protnone(pte)) {
 			e->a->out_same_pages++;
 			continue;
 		}
-		page = ptf_edit_page(pte);
-		why = ptf_edit_hint_why(w->vma, pte, page);
+		why = ptf_edit_hint_why(w->vma, pte, &large);
 		if (unlikely(why >= 0)) {
-			if (ptf_edit_skip(w, addr, addr + PAGE_SIZE, why))
-				return PTF_WALK_STOP;
+			ret = ptf_edit_skip(w, addr, addr + PAGE_SIZE, why);
+			if (ret)
+				break;
 			continue;
 		}
-		e->a->out_done_pages++;
-		if (page && PageCompound(page))
-			e->a->out_large_pages++;
-		if (e->dry)
+		done++;
+		nr_large += large;
+		if (dry)
 			continue;
 		/*
 		 * Cleared first, as an atomic exchange, so that dirty and
@@ -119,9 +128,12 @@ int ptf_edit_hint_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 		 */
 		pte = ptep_get_and_clear(w->mm, addr, ptep);
 		set_pte_at(w->mm, addr, ptep, ptf_arch_pte_mkhint(pte));
-		e->need_flush = true;
 	}
-	return 0;
+	e->a->out_done_pages += done;
+	e->a->out_large_pages += nr_large;
+	if (done && !dry)
+		e->need_flush = true;
+	return ret;
 }
 
 /*

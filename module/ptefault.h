@@ -39,11 +39,13 @@ struct ptf_target {
 	u32 id;
 	u32 opens;		/* by PTF_IOC_TARGET_OPEN, under session->lock */
 	struct mm_struct *mm;	/* mmgrab()bed */
+	struct rcu_head rcu;
 };
 
 struct ptf_session {
 	struct mutex lock;	/* targets */
 	struct xarray targets;
+	struct ptf_target *self;	/* PTF_TARGET_SELF, never closed */
 	u32 nr_targets;
 	u32 next_target;
 	struct file *file;

@@ -43,10 +43,16 @@ struct ptf_report {
 	u8 cur_kind;		/* of an empty entry */
 	struct address_space *mapping;
 
-	/* what the last folio was translated to: runs are long */
-	unsigned long seen_pg;
-	struct folio *seen_folio;
-	struct ptf_folio_info seen;
+	/*
+	 * The last present entry of a small page, and what its row was made
+	 * from: the next one is mostly the same but for its frame.
+	 */
+	bool have_last;
+	pteval_t last_pte;		/* flags */
+	unsigned long last_pg;		/* page flags */
+	unsigned long last_mapping;	/* low bits tell anonymous and KSM */
+	int last_mapcount;
+	struct ptf_row last;
 };
 
 static bool ptf_row_extends(const struct ptf_row *a, const struct ptf_row *b)
@@ -110,33 +116,10 @@ static int ptf_report_emit(struct ptf_report *r, struct ptf_walk *w,
 {
 	unsigned long end = row->start + (row->nr_pages << PAGE_SHIFT);
 
+	/* the last row is another entry's now: ptf_report_again() must not add to it */
+	r->have_last = false;
 	w->next = ptf_report_add(r, row);
 	return w->next == end ? 0 : PTF_WALK_STOP;
-}
-
-/* The folio of a mapped page: its entry's table is locked, so it stays. */
-static void ptf_report_folio(struct ptf_report *r, struct folio *folio,
-			     struct page *page, struct ptf_row *row)
-{
-	unsigned long pg = ptf_page_flags(&folio->page);
-
-	if (folio == r->seen_folio && pg == r->seen_pg && !PTF_MAPCOUNT_PER_PAGE) {
-		/* as before */
-	} else if (!folio_test_large(folio) && r->seen_folio &&
-		   pg == r->seen_pg && !folio_test_large(r->seen_folio)) {
-		/* another small folio in the same state */
-		r->seen.mapcount = ptf_page_mapcount(folio, page);
-		r->seen.flags &= ~PTF_FOLIO_PINNED;
-		if (folio_maybe_dma_pinned(folio))
-			r->seen.flags |= PTF_FOLIO_PINNED;
-	} else {
-		ptf_folio_look(folio, page, &r->seen);
-	}
-	r->seen_folio = folio;
-	r->seen_pg = pg;
-	row->flags |= r->seen.flags;
-	row->mapcount = r->seen.mapcount;
-	row->order = r->seen.order;
 }
 
 /* The filemap rows of [addr, end), where the entries are @proto, all empty. */
@@ -251,8 +234,13 @@ static void ptf_report_page(struct ptf_report *r, struct page *page,
 			    struct ptf_row *row)
 {
 	struct folio *folio = page_folio(page);
+	struct ptf_folio_info info;
 
-	ptf_report_folio(r, folio, page, row);
+	/* its entry's table is locked, so the folio stays */
+	ptf_folio_look(folio, page, &info);
+	row->flags |= info.flags;
+	row->mapcount = info.mapcount;
+	row->order = info.order;
 	if (!folio_test_anon(folio)) {
 		row->kind = folio_test_swapbacked(folio) ? PTF_KIND_SHMEM : PTF_KIND_FILE;
 		return;
@@ -277,11 +265,81 @@ static bool ptf_report_is_filemap(struct ptf_report *r, struct ptf_walk *w,
 	       folio->index + folio_page_idx(folio, page) == linear_page_index(w->vma, addr);
 }
 
+/* What must be the same in two small pages for their rows to be alike. */
+static void ptf_report_remember(struct ptf_report *r, pte_t pte, struct page *page,
+				const struct ptf_row *row)
+{
+	r->have_last = page && !PageCompound(page) && !(row->flags & PTF_FOLIO_PINNED);
+	if (!r->have_last)
+		return;
+	r->last_pte = pte_val(pte) & PTE_FLAGS_MASK;
+	r->last_pg = ptf_page_flags(page);
+	r->last_mapping = (unsigned long)READ_ONCE(page_folio(page)->mapping);
+	r->last_mapcount = atomic_read(&page->_mapcount);
+	r->last = *row;
+}
+
+/*
+ * A present entry that differs from the last one in its frame alone: nearly
+ * all do, and a report of a gigabyte is a quarter of a million of them. Emits
+ * the row and answers true, or leaves it to the long way.
+ */
+static __always_inline bool ptf_report_again(struct ptf_report *r, struct ptf_walk *w,
+					     pte_t pte, unsigned long addr, int *ret)
+{
+	unsigned long pfn = pte_pfn(pte);
+	struct page *page = pfn_to_page(pfn);
+	struct folio *folio = (struct folio *)page;	/* small, as checked below */
+	unsigned long mapping;
+	struct ptf_row *row;
+
+	if (!r->have_last || (pte_val(pte) & PTE_FLAGS_MASK) != r->last_pte)
+		return false;
+	/* same flags, so no head; and no tail */
+	if (READ_ONCE(page->compound_head) & 1 || ptf_page_flags(page) != r->last_pg ||
+	    atomic_read(&page->_mapcount) != r->last_mapcount ||
+	    page_ref_count(page) >= GUP_PIN_COUNTING_BIAS)
+		return false;
+	mapping = (unsigned long)READ_ONCE(folio->mapping);
+	if (r->mapping) {
+		if (mapping != r->last_mapping ||
+		    folio->index != linear_page_index(w->vma, addr))
+			return false;
+	} else if ((mapping ^ r->last_mapping) & PAGE_MAPPING_FLAGS) {
+		return false;
+	}
+
+	*ret = 0;
+	row = r->nr ? &r->rows[r->nr - 1] : NULL;
+	if (row && !(r->flags & PTF_QUERY_F_PAGES) &&
+	    row->start + (row->nr_pages << PAGE_SHIFT) == addr &&
+	    (!r->privileged || r->last.pte_pfn + 1 == pfn)) {
+		/* the last row of the buffer is the last entry's */
+		row->nr_pages++;
+		r->last.pte_pfn = pfn;
+		return true;
+	}
+	if (r->nr == r->cap) {
+		w->next = addr;
+		*ret = PTF_WALK_STOP;
+		return true;
+	}
+	r->last.start = addr;
+	if (r->privileged) {
+		r->last.pte = pte_val(pte);
+		r->last.pte_pfn = pfn;
+		if (r->mapping)
+			r->last.file_pfn = pfn;
+	}
+	r->rows[r->nr++] = r->last;
+	return true;
+}
+
 static int ptf_report_present(struct ptf_report *r, struct ptf_walk *w, pte_t pte,
 			      unsigned long addr)
 {
 	struct page *page = NULL;
-	struct ptf_row row;
+	struct ptf_row row PTF_UNINIT;
 
 	ptf_report_proto(r, &row, addr);
 	row.state = PTF_STATE_PRESENT;
@@ -299,15 +357,17 @@ static int ptf_report_present(struct ptf_report *r, struct ptf_walk *w, pte_t pt
 		page = pfn_to_page(pte_pfn(pte));
 		ptf_report_page(r, page, &row);
 	}
-	if (!r->mapping)
-		return ptf_report_emit(r, w, &row);
-	if (page && ptf_report_is_filemap(r, w, page, addr)) {
+	if (r->mapping && !(page && ptf_report_is_filemap(r, w, page, addr)))
+		return ptf_report_file(r, w, &row, addr, addr + PAGE_SIZE);
+	if (r->mapping) {
 		row.file_state = PTF_FILEMAP_PRESENT;
 		row.file_order = row.order;
 		row.file_pfn = row.pte_pfn;
-		return ptf_report_emit(r, w, &row);
 	}
-	return ptf_report_file(r, w, &row, addr, addr + PAGE_SIZE);
+	if (ptf_report_emit(r, w, &row))
+		return PTF_WALK_STOP;
+	ptf_report_remember(r, pte, page, &row);
+	return 0;
 }
 
 static int ptf_report_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
@@ -322,7 +382,8 @@ static int ptf_report_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 	while (addr != end) {
 		pte = ptep_get(ptep);
 		if (pte_present(pte)) {
-			ret = ptf_report_present(r, w, pte, addr);
+			if (!ptf_report_again(r, w, pte, addr, &ret))
+				ret = ptf_report_present(r, w, pte, addr);
 			ptep++;
 			addr += PAGE_SIZE;
 		} else if (pte_none(pte)) {
@@ -520,7 +581,7 @@ static bool ptf_report_enter(struct ptf_report *r, struct vm_area_struct *vma)
 
 	ptf_report_vma(&v, vma);
 	r->mapping = vma->vm_file ? vma->vm_file->f_mapping : NULL;
-	r->seen_folio = NULL;
+	r->have_last = false;
 	r->cur_kind = PTF_KIND_ANON;
 	if (v.flags & (PTF_VMA_PFNMAP | PTF_VMA_IO | PTF_VMA_SPECIAL))
 		r->cur_kind = PTF_KIND_SPECIAL;

@@ -5,6 +5,7 @@
  */
 #include <linux/cred.h>
 #include <linux/pid.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -52,7 +53,7 @@ static void ptf_target_put(struct ptf_target *t)
 	if (!refcount_dec_and_test(&t->refs))
 		return;
 	mmdrop(t->mm);
-	kfree(t);
+	kfree_rcu(t, rcu);
 }
 
 struct ptf_session *ptf_session_create(struct file *file)
@@ -77,6 +78,7 @@ struct ptf_session *ptf_session_create(struct file *file)
 		kfree(s);
 		return ERR_CAST(t);
 	}
+	s->self = t;
 	atomic_inc(&ptf_sessions);
 	return s;
 }
@@ -103,7 +105,6 @@ void ptf_session_destroy(struct ptf_session *s)
  */
 static struct mm_struct *ptf_session_mm_of(struct ptf_session *s, pid_t nr)
 {
-	struct ptf_target *self = xa_load(&s->targets, PTF_TARGET_SELF);
 	struct task_struct *task;
 	struct mm_struct *mm;
 	struct pid *pid;
@@ -122,7 +123,7 @@ static struct mm_struct *ptf_session_mm_of(struct ptf_session *s, pid_t nr)
 	mm = get_task_mm(task);
 	if (!mm) {
 		mm = ERR_PTR(-ESRCH);
-	} else if (mm != current->mm && mm != self->mm &&
+	} else if (mm != current->mm && mm != s->self->mm &&
 		   !ptf_task_ns_capable(task, mm, CAP_SYS_PTRACE)) {
 		mmput_async(mm);
 		mm = ERR_PTR(-EPERM);
@@ -210,15 +211,19 @@ int ptf_session_target_close(struct ptf_session *s, u32 id)
  */
 struct ptf_target *ptf_target_begin(struct ptf_session *s, u32 id)
 {
-	struct ptf_target *t;
+	struct ptf_target *t = s->self;
 
-	mutex_lock(&s->lock);
-	t = xa_load(&s->targets, id);
-	if (t)
+	if (id == PTF_TARGET_SELF) {
 		refcount_inc(&t->refs);
-	mutex_unlock(&s->lock);
-	if (!t)
-		return ERR_PTR(-ENOENT);
+	} else {
+		rcu_read_lock();
+		t = xa_load(&s->targets, id);
+		if (t && !refcount_inc_not_zero(&t->refs))
+			t = NULL;	/* closed this instant */
+		rcu_read_unlock();
+		if (!t)
+			return ERR_PTR(-ENOENT);
+	}
 	if (!mmget_not_zero(t->mm)) {
 		ptf_target_put(t);
 		return ERR_PTR(-ESRCH);

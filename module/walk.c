@@ -7,7 +7,7 @@
  * Theory of operation. pte_offset_map_lock() can't be linked by a module since
  * 6.5, walk_page_range() never could, and apply_to_page_range() allocates
  * tables for holes, warns on huge leaves, and destroys migration entries of
- * THPs. So: from the top with READ_ONCE, refusing what is bad, down to a PMD
+ * THPs. So: from the top with READ_ONCE, following only what is a table, down to a PMD
  * value that we keep. mmap_lock keeps page tables of its VMAs from being freed
  * by munmap; khugepaged may free a table of file memory without it (6.6), after
  * an RCU grace period: so rcu_read_lock() from the look at the PMD on, and a
@@ -18,7 +18,7 @@
 #include <linux/mmap_lock.h>
 #include <linux/sched/signal.h>
 #include "walk.h"
-#include "compat.h"
+#include "arch/x86.h"
 
 static int ptf_walk_leaf(struct ptf_walk *w, unsigned int level, void *entry,
 			 unsigned long addr, unsigned long end)
@@ -34,7 +34,7 @@ static int ptf_walk_hole(struct ptf_walk *w, unsigned long addr, unsigned long e
 }
 
 /* One PMD entry: [addr, end) lies inside what it spans. */
-static int ptf_walk_pmd_one(struct ptf_walk *w, pmd_t *pmd, unsigned long addr,
+static noinline int ptf_walk_pmd_one(struct ptf_walk *w, pmd_t *pmd, unsigned long addr,
 			    unsigned long end)
 {
 	spinlock_t *ptl;
@@ -44,6 +44,8 @@ static int ptf_walk_pmd_one(struct ptf_walk *w, pmd_t *pmd, unsigned long addr,
 
 again:
 	val = READ_ONCE(*pmd);
+	if (likely(ptf_arch_entry_is_table(pmd_val(val))))
+		goto table;
 	if (pmd_none(val))
 		return ptf_walk_hole(w, addr, end);
 	if (!pmd_present(val) || pmd_leaf(val)) {
@@ -56,9 +58,10 @@ again:
 		spin_unlock(ptl);
 		return ret;
 	}
-	if (pmd_bad(val))
-		return ptf_walk_hole(w, addr, end);
+	/* no table, no leaf, not empty: damaged, or a kind we don't know */
+	return ptf_walk_hole(w, addr, end);
 
+table:
 	rcu_read_lock();
 	ptep = pte_offset_kernel(&val, addr);
 	ptl = pte_lockptr(w->mm, &val);
@@ -112,16 +115,16 @@ static int ptf_walk_pud(struct ptf_walk *w, p4d_t *p4d, unsigned long addr,
 	do {
 		next = pud_addr_end(addr, end);
 		val = READ_ONCE(*pud);
-		if (pud_none(val)) {
+		if (likely(ptf_arch_entry_is_table(pud_val(val)))) {
+			ret = ptf_walk_pmd(w, pud, addr, next);
+		} else if (pud_none(val)) {
 			ret = ptf_walk_hole(w, addr, next);
 		} else if (pud_leaf(val)) {
 			ptl = pud_lock(w->mm, pud);
 			ret = ptf_walk_leaf(w, PTF_LEVEL_PUD, pud, addr, next);
 			spin_unlock(ptl);
-		} else if (pud_bad(val)) {
-			ret = ptf_walk_hole(w, addr, next);
 		} else {
-			ret = ptf_walk_pmd(w, pud, addr, next);
+			ret = ptf_walk_hole(w, addr, next);
 		}
 		if (ret)
 			return ret;
@@ -140,14 +143,32 @@ static int ptf_walk_p4d(struct ptf_walk *w, pgd_t *pgd, unsigned long addr,
 	do {
 		next = p4d_addr_end(addr, end);
 		val = READ_ONCE(*p4d);
-		if (p4d_none(val) || p4d_bad(val))
-			ret = ptf_walk_hole(w, addr, next);
-		else
+		if (likely(ptf_arch_entry_is_table(p4d_val(val))))
 			ret = ptf_walk_pud(w, p4d, addr, next);
+		else
+			ret = ptf_walk_hole(w, addr, next);
 		if (ret)
 			return ret;
 	} while (p4d++, addr = next, addr != end);
 	return 0;
+}
+
+/* The PMD entry of @addr, if tables lead to it. */
+static __always_inline pmd_t *ptf_walk_to_pmd(struct mm_struct *mm, unsigned long addr)
+{
+	pgd_t *pgd = pgd_offset(mm, addr);
+	p4d_t *p4d;
+	pud_t *pud;
+
+	if (pgtable_l5_enabled() && !ptf_arch_entry_is_table(pgd_val(READ_ONCE(*pgd))))
+		return NULL;
+	p4d = p4d_offset(pgd, addr);
+	if (!ptf_arch_entry_is_table(p4d_val(READ_ONCE(*p4d))))
+		return NULL;
+	pud = pud_offset(p4d, addr);
+	if (!ptf_arch_entry_is_table(pud_val(READ_ONCE(*pud))))
+		return NULL;
+	return pmd_offset(pud, addr);
 }
 
 /**
@@ -162,17 +183,25 @@ static int ptf_walk_p4d(struct ptf_walk *w, pgd_t *pgd, unsigned long addr,
  */
 int ptf_walk_range(struct ptf_walk *w, unsigned long addr, unsigned long end)
 {
-	pgd_t *pgd = pgd_offset(w->mm, addr);
 	unsigned long next;
-	pgd_t val;
+	pgd_t *pgd, val;
+	pmd_t *pmd;
 	int ret;
 
 	mmap_assert_locked(w->mm);
 	w->next = addr;
+	/* a page or two is what most calls are about: straight down */
+	if (!((addr ^ (end - 1)) & PMD_MASK)) {
+		pmd = ptf_walk_to_pmd(w->mm, addr);
+		if (pmd)
+			return ptf_walk_pmd_one(w, pmd, addr, end);
+	}
+	pgd = pgd_offset(w->mm, addr);
 	do {
 		next = pgd_addr_end(addr, end);
+		/* with 4 levels the PGD is the P4D, and looked at there */
 		val = READ_ONCE(*pgd);
-		if (pgd_none(val) || pgd_bad(val))
+		if (pgtable_l5_enabled() && !ptf_arch_entry_is_table(pgd_val(val)))
 			ret = ptf_walk_hole(w, addr, next);
 		else
 			ret = ptf_walk_p4d(w, pgd, addr, next);

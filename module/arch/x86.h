@@ -121,9 +121,15 @@ static inline u32 ptf_arch_entry_flags(u64 raw)
 	return flags;
 }
 
-static inline bool ptf_arch_entry_large(u64 raw)
+/*
+ * Does an entry above the last level lead to another table, and to one of user
+ * space? All bits that any of p4d_bad(), pud_bad() and pmd_bad() wants to see.
+ */
+static inline bool ptf_arch_entry_is_table(u64 raw)
 {
-	return raw & _PAGE_PSE;
+	const u64 want = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER;
+
+	return (raw & (want | _PAGE_PSE)) == want;
 }
 
 static inline bool ptf_arch_can_invpcid(void)

@@ -62,6 +62,7 @@ struct ptf_map {
 	int fd;			/* our duplicate, only with a reservation */
 	bool anon;
 	bool mixed;		/* protection differs in parts */
+	bool reserving;		/* was made with room to grow, and has it still */
 	unsigned int locked;	/* 0, 1 all, 2 in parts */
 	bool lock_onfault;
 	char *base;
@@ -489,6 +490,7 @@ int ptf_map_create(int kind, int fd, uint64_t offset, size_t length,
 		m->reserve_bytes = span;
 	}
 	if (m->reserve_bytes > m->base_bytes) {
+		m->reserving = true;
 		if (o.flags & PTF_MAP_F_HUGE) {
 			ret = fail_arg(__func__, EINVAL, "huge pages can't be reserved to grow");
 			goto free_map;
@@ -947,15 +949,21 @@ int ptf_map_populate_range(struct ptf_map *m, size_t offset, size_t length,
 
 /* --- moving and growing ------------------------------------------------ */
 
+static void reserve_forget(struct ptf_map *m)
+{
+	m->reserve_bytes = m->base_bytes;
+	m->reserving = false;
+	if (m->fd >= 0)
+		close(m->fd);
+	m->fd = -1;
+}
+
 /* Give back what is held behind the map. */
 static void reserve_drop(struct ptf_map *m)
 {
 	if (m->reserve_bytes > m->base_bytes)
 		munmap(m->base + m->base_bytes, m->reserve_bytes - m->base_bytes);
-	m->reserve_bytes = m->base_bytes;
-	if (m->fd >= 0)
-		close(m->fd);
-	m->fd = -1;
+	reserve_forget(m);
 }
 
 /* Make [base_bytes, span) of the reservation part of the map. */
@@ -990,7 +998,7 @@ static int grow_reserved(struct ptf_map *m, size_t span, const char *op)
 			if (p == MAP_FAILED && errno != EEXIST) {
 				/* Lost to someone else: hold no more than we have. */
 				munmap(tail + bytes, m->reserve_bytes - span);
-				m->reserve_bytes = m->base_bytes;
+				reserve_forget(m);
 			}
 			return map_fail(op, err, m, tail, bytes, 0);
 		}
@@ -1025,6 +1033,12 @@ static int fail_shared_anon(struct ptf_map *m, size_t span, const char *op)
 	return -EOPNOTSUPP;
 }
 
+/* mremap() says EINVAL to what no address space has room for. */
+static int mremap_errno(size_t span)
+{
+	return errno == EINVAL && span >= (size_t)1 << 47 ? ENOMEM : errno;
+}
+
 /* Into free address space behind; the pages that are there are not touched. */
 static int grow_in_place(struct ptf_map *m, size_t span, const char *op)
 {
@@ -1041,7 +1055,7 @@ static int grow_in_place(struct ptf_map *m, size_t span, const char *op)
 	 */
 	p = mremap(last, m->page, m->page + more, 0);
 	if (p == MAP_FAILED) {
-		err = errno;
+		err = mremap_errno(span);
 		map_fail(op, err, m, m->base + m->base_bytes, more, 0);
 		if (err == ENOMEM)
 			ptf_fail_way("what is behind is taken: allow moving, or create the map with room to grow");
@@ -1070,7 +1084,7 @@ int ptf_map_grow(struct ptf_map *m, size_t length)
 	if (span > m->base_bytes) {
 		if (span <= m->reserve_bytes)
 			ret = grow_reserved(m, span, __func__);
-		else if (m->reserve_bytes > m->base_bytes)
+		else if (m->reserving)
 			ret = ptf_fail(ENOMEM, PTF_LAYER_VMA, __func__,
 				       m->base + m->reserve_bytes, span,
 				       m->reserve_bytes, "more than was reserved");
@@ -1112,7 +1126,7 @@ static int shrink_reserved(struct ptf_map *m, size_t span, const char *op)
 
 static int shrink(struct ptf_map *m, size_t span, const char *op)
 {
-	if (m->reserve_bytes > m->base_bytes)
+	if (m->reserving)
 		return shrink_reserved(m, span, op);
 	if (munmap(m->base + span, m->base_bytes - span))
 		return map_fail(op, errno, m, m->base + span,
@@ -1140,7 +1154,7 @@ static int move_fixed(struct ptf_map *m, size_t from, size_t to, char *addr,
 	p = mremap(m->base, from, to, MREMAP_MAYMOVE | MREMAP_FIXED | extra, addr);
 	if (p != MAP_FAILED)
 		return 0;
-	err = errno;
+	err = mremap_errno(to);
 	/* 6.1 may have unmapped our place already; if not, we do. */
 	if (!replace && !ptf_vma_at(0, (uintptr_t)addr, 0, &e, NULL, 0) &&
 	    e.prot == PROT_NONE && !e.inode)
@@ -1176,10 +1190,7 @@ static int remap_fixed(struct ptf_map *m, size_t span, char *addr, bool replace,
 		munmap(old + keep, m->reserve_bytes - keep);
 	m->base = addr;
 	m->base_bytes = span;
-	m->reserve_bytes = span;
-	if (m->fd >= 0)
-		close(m->fd);
-	m->fd = -1;
+	reserve_forget(m);
 	return 0;
 }
 
@@ -1210,16 +1221,14 @@ int ptf_map_remap(struct ptf_map *m, size_t length, unsigned int flags,
 			return fail_shared_anon(m, span, __func__);
 		p = mremap(m->base, m->base_bytes, span, MREMAP_MAYMOVE);
 		if (p == MAP_FAILED)
-			return map_fail(__func__, errno, m, m->base, span, 0);
+			return map_fail(__func__, mremap_errno(span), m, m->base,
+					span, 0);
 		if (p != m->base && m->reserve_bytes > m->base_bytes)
 			munmap(m->base + m->base_bytes, m->reserve_bytes - m->base_bytes);
-		if (m->fd >= 0)
-			close(m->fd);
-		m->fd = -1;
 		m->base = p;
 		m->base_bytes = span;
-		m->reserve_bytes = span;
-	} else if (m->reserve_bytes > m->base_bytes) {
+		reserve_forget(m);
+	} else if (m->reserving) {
 		ret = ptf_fail(ENOMEM, PTF_LAYER_VMA, __func__,
 			       m->base + m->reserve_bytes, span,
 			       m->reserve_bytes, "more than was reserved");

@@ -6,26 +6,85 @@ PREFIX ?= /usr/local
 BUILD := build
 KERNEL ?= 6.1
 KERNELS ?= 6.1 6.12 7.3 debug
+# where the running kernel has headers the module is built against those
+KDIR ?= $(wildcard /lib/modules/$(shell uname -r)/build)
 
-export PREFIX DESTDIR VERSION
+export PREFIX DESTDIR VERSION KERNEL
 
-.PHONY: all help user module selftests clean
+.PHONY: all help deps module module-vm user selftests run check matrix bench \
+	lint check-san soak coverage mutants install modules_install uninstall \
+	dkms-install dist clean
 
-all: user module ## build the module, the library and the command
+all: module user ## build the module, the library and the command
 
 help: ## show this list
 	@printf 'ptefault %s\n\n' '$(VERSION)'
-	@sed -n 's/^\([a-z_-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
-		awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z_-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		awk -F'|' '{ printf "  make %-16s %s\n", $$1, $$2 }'
+	@printf '\nVariables: KERNEL=6.1 KERNELS="6.1 6.12 7.3 debug" KDIR DESTDIR PREFIX CC CFLAGS LDFLAGS\n'
 
-module: ## build ptefault.ko for KERNEL (default 6.1)
-	scripts/build-module --kernel $(KERNEL) . $(BUILD)/$(KERNEL)
+deps:
+	@scripts/need-packages gcc libc6-dev make pkg-config libjson-c-dev \
+		libnl-3-dev libnl-genl-3-dev
 
-user: ## build libptefault and the ptefault command
-	$(MAKE) -C user
+module: ## build ptefault.ko for the running kernel (KDIR), or for KERNEL
+ifneq ($(KDIR),)
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+else
+	@$(MAKE) --no-print-directory module-vm
+endif
 
-selftests: user ## build the selftests
-	$(MAKE) -C selftests
+module-vm:
+	@scripts/build-module --kernel $(KERNEL) . $(BUILD)/$(KERNEL)
+
+user: deps ## build libptefault and the ptefault command
+	@$(MAKE) --no-print-directory -C user
+
+selftests: user
+	@$(MAKE) --no-print-directory -C selftests
+
+run: module-vm user ## watch it work in a VM: sqlite3 under clears, rows before and after
+	@scripts/demo
+
+check: user ## the test suite on 6.1, in VMs
+	@scripts/check
+
+matrix: user ## the test suite on all of KERNELS, and one table
+	@scripts/matrix $(KERNELS)
+
+bench: user ## guest instructions of an operation, and of what one would do today
+	@scripts/bench
+
+lint: ## W=1, sparse, checkpatch --strict, shellcheck
+	@scripts/lint
+
+check-san: deps ## the library's tests under sanitizers and valgrind
+	@$(MAKE) --no-print-directory -C user check-san
+
+soak: user ## the long tier: all rounds of the random tests, on all of KERNELS
+	@scripts/matrix $(KERNELS) -- --full
+
+coverage: user ## which lines of the module the suite reaches, by file
+	@scripts/coverage
+
+mutants: user ## break the module in many small ways; the suite must notice each
+	@scripts/mutants
+
+install: user ## install library, command, manual pages (DESTDIR, PREFIX)
+	@$(MAKE) --no-print-directory -C user install
+
+modules_install: ## install ptefault.ko for the running kernel (DESTDIR)
+	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) modules_install
+
+uninstall: ## remove what install put there
+	@$(MAKE) --no-print-directory -C user uninstall
+
+dkms-install: ## hand the module to DKMS, which rebuilds it for each new kernel
+	@scripts/dkms-install
+
+dist: ## a source archive, build/ptefault-VERSION.tar.gz
+	@mkdir -p $(BUILD)
+	git archive --prefix=ptefault-$(VERSION)/ -o $(BUILD)/ptefault-$(VERSION).tar.gz HEAD
 
 clean: ## remove everything that was built
 	rm -rf $(BUILD)

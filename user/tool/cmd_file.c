@@ -41,55 +41,109 @@ static int keep(const struct ptf_file_row *row, void *arg)
 	return 0;
 }
 
-static void row_texts(const struct ptf_file_row *row, const char *path,
-		      char *from, char *to, size_t len)
+/* Rows that tell a reader the same, wherever in memory the frames lie. */
+struct run {
+	struct ptf_file_row row;
+	bool scattered;
+	unsigned int mapcount_max;
+};
+
+static size_t next_run(const struct rows *rows, size_t i, bool merge,
+		       struct run *run)
+{
+	struct ptf_file_row *r = &run->row;
+	char words[200], next[200];
+
+	*run = (struct run){
+		.row = rows->v[i],
+		.mapcount_max = rows->v[i].mapcount,
+	};
+	folio_words(r->flags, words, sizeof(words));
+	for (i++; merge && i < rows->n; i++) {
+		const struct ptf_file_row *b = &rows->v[i];
+
+		if (b->index != r->index + r->nr_pages ||
+		    b->state != r->state || b->order != r->order ||
+		    strcmp(words, folio_words(b->flags, next, sizeof(next))))
+			break;
+		if (r->pfn && b->pfn != r->pfn + r->nr_pages)
+			run->scattered = true;
+		if (b->mapcount > run->mapcount_max)
+			run->mapcount_max = b->mapcount;
+		if (b->mapcount < r->mapcount)
+			r->mapcount = b->mapcount;
+		r->nr_pages += b->nr_pages;
+	}
+	return i;
+}
+
+static void run_words(const struct run *run, char *buf, size_t len)
+{
+	const struct ptf_file_row *row = &run->row;
+	char words[200];
+	int n;
+
+	buf[0] = 0;
+	if (row->state != PTF_FILEMAP_PRESENT)
+		return;
+	folio_words(row->flags, words, sizeof(words));
+	if (run->mapcount_max > row->mapcount)
+		n = snprintf(buf, len, "mapped %u-%ux", row->mapcount,
+			     run->mapcount_max);
+	else if (row->mapcount)
+		n = snprintf(buf, len, "mapped %ux", row->mapcount);
+	else
+		n = snprintf(buf, len, "not mapped");
+	n += snprintf(buf + n, len - n, "%s%s", words[0] ? ", " : "", words);
+	if (row->order)
+		n += snprintf(buf + n, len - n, ", in a folio of %lu",
+			      1UL << row->order);
+	if (run->scattered)
+		snprintf(buf + n, len - n, ", scattered frames");
+}
+
+static void run_texts(const struct run *run, const char *path, char *from,
+		      char *to, size_t len)
 {
 	struct ptf_row r = {
-		.file_state = row->state,
-		.file_pfn = row->pfn,
+		.file_state = run->row.state,
+		.file_pfn = run->row.pfn,
 	};
 
-	snprintf(from, len, "%s:0x%llx", path, (unsigned long long)row->index *
+	snprintf(from, len, "%s:0x%llx", path,
+		 (unsigned long long)run->row.index *
 		 (unsigned long long)getpagesize());
 	ptf_row_filemap_text(&r, to, len);
 }
 
-static void print_rows(const struct rows *rows, const char *path)
+static void print_rows(const struct rows *rows, const char *path, bool merge)
 {
-	char from[4200], to[4200], words[200], more[64];
-	int wfrom = 0, wto = 0, wpages = 1;
+	char from[4200], to[4200], words[400];
+	int wfrom = 0, wto = 0, wpages = 1, n;
+	struct run run;
 
 	for (int pass = 0; pass < 2; pass++) {
-		for (size_t i = 0; i < rows->n; i++) {
-			const struct ptf_file_row *row = &rows->v[i];
-			int n;
-
-			row_texts(row, path, from, to, sizeof(from));
+		for (size_t i = 0; i < rows->n;) {
+			i = next_run(rows, i, merge, &run);
+			run_texts(&run, path, from, to, sizeof(from));
 			if (!pass) {
 				n = strlen(from);
 				wfrom = n > wfrom ? n : wfrom;
 				n = strlen(to);
 				wto = n > wto ? n : wto;
-				n = snprintf(more, sizeof(more), "%llu",
-					     (unsigned long long)row->nr_pages);
+				n = snprintf(words, sizeof(words), "%llu",
+					     (unsigned long long)
+					     run.row.nr_pages);
 				wpages = n > wpages ? n : wpages;
 				continue;
 			}
-			folio_words(row->flags, words, sizeof(words));
-			more[0] = 0;
-			if (row->order)
-				snprintf(more, sizeof(more),
-					 "%sin a folio of %lu", words[0] ?
-					 ", " : "", 1UL << row->order);
-			printf("Filemap: %-*s -> %-*s  %*llu page%s", wfrom,
-			       from, wto, to, wpages,
-			       (unsigned long long)row->nr_pages,
-			       row->nr_pages == 1 ? " " : "s");
-			if (row->state == PTF_FILEMAP_PRESENT)
-				printf("  mapped %ux%s%s%s", row->mapcount,
-				       words[0] || more[0] ? ", " : "", words,
-				       more);
-			putchar('\n');
+			run_words(&run, words, sizeof(words));
+			printf("Filemap: %-*s -> %-*s  %*llu page%s%s%s\n",
+			       wfrom, from, wto, to, wpages,
+			       (unsigned long long)run.row.nr_pages,
+			       run.row.nr_pages == 1 ? "" : "s",
+			       !words[0] ? "" : run.row.nr_pages == 1 ?
+			       "   " : "  ", words);
 		}
 	}
 }
@@ -234,7 +288,7 @@ static int run(struct tool *t)
 		       (unsigned long long)info.cached_pages,
 		       (unsigned long long)((info.bytes + getpagesize() - 1) /
 					    getpagesize()));
-		print_rows(&rows, t->argv[0]);
+		print_rows(&rows, t->argv[0], !(flags & PTF_QUERY_F_PAGES));
 	}
 	if (tool_flag(t, "mappers"))
 		ret = mappers(t, session, fd, &r);

@@ -280,6 +280,10 @@ static void judge_line(const char *line)
 		h.trace_left--;
 		report(line);
 	}
+	if (strstr(line, "---[ end trace"))
+		h.trace_left = 0;
+	else if (strstr(line, "</TASK>") && h.trace_left > 1)
+		h.trace_left = 1;
 }
 
 static void handle_line(const char *line)
@@ -570,6 +574,27 @@ static void go_raw(void)
 	tcsetattr(0, TCSADRAIN, &t);
 }
 
+/* The disks live on as long as QEMU has them open. */
+static void remove_tmpdir(void)
+{
+	char path[PATH_MAX];
+	static const char * const names[] = { "scratch", "swap", "root.sock",
+					      NULL };
+	int i;
+
+	if (!h.tmpdir)
+		return;
+	for (i = 0; names[i]; i++) {
+		snprintf(path, sizeof(path), "%s/%s", h.tmpdir, names[i]);
+		unlink(path);
+	}
+	for (i = 0; i < h.n_folders; i++) {
+		snprintf(path, sizeof(path), "%s/out%d.sock", h.tmpdir, i);
+		unlink(path);
+	}
+	rmdir(h.tmpdir);
+}
+
 static void handle_msg(uint32_t type, const char *data, uint32_t len)
 {
 	uint32_t count;
@@ -586,6 +611,7 @@ static void handle_msg(uint32_t type, const char *data, uint32_t len)
 		if (h.verbose)
 			say("COMMAND starts after %.1f s",
 			    h.ready_at - h.born);
+		remove_tmpdir();
 		go_raw();
 		break;
 	case VMW_OUT:
@@ -966,27 +992,6 @@ static void parse_options(int argc, char **argv)
 	h.command = argv + i + 1;
 	if (i + 1 >= argc)
 		errx(EXIT_VM, "no COMMAND");
-}
-
-/* The disks live on as long as QEMU has them open. */
-static void remove_tmpdir(void)
-{
-	char path[PATH_MAX];
-	static const char * const names[] = { "scratch", "swap", "root.sock",
-					      NULL };
-	int i;
-
-	if (!h.tmpdir)
-		return;
-	for (i = 0; names[i]; i++) {
-		snprintf(path, sizeof(path), "%s/%s", h.tmpdir, names[i]);
-		unlink(path);
-	}
-	for (i = 0; i < h.n_folders; i++) {
-		snprintf(path, sizeof(path), "%s/out%d.sock", h.tmpdir, i);
-		unlink(path);
-	}
-	rmdir(h.tmpdir);
 }
 
 int main(int argc, char **argv)

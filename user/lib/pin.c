@@ -26,8 +26,11 @@
 #define PIECE ((size_t)1 << 30)	/* the kernel's limit for one buffer */
 #define PIECES 1024		/* and, on older kernels, for their number */
 
+static const char way_memlock[] = "raise RLIMIT_MEMLOCK, or run with CAP_IPC_LOCK";
+
 struct ptf_pin {
 	int fd;
+	pid_t pid;		/* a forked child only lets go of its share */
 };
 
 int ptf_pin_create(void *addr, size_t length, struct ptf_pin **out)
@@ -57,11 +60,11 @@ int ptf_pin_create(void *addr, size_t length, struct ptf_pin **out)
 	}
 	fd = (int)syscall(SYS_io_uring_setup, 1, &params);
 	if (fd < 0) {
-		ret = errno == ENOMEM ? ENOMEM : EOPNOTSUPP;
-		ptf_fail(ret, PTF_LAYER_PROCESS, __func__, addr, length, 0,
+		ret = errno == ENOMEM ? -ENOMEM : -EOPNOTSUPP;
+		ptf_fail(-ret, PTF_LAYER_PROCESS, __func__, addr, length, 0,
 			 "io_uring: %s", strerrorname_np(errno) ? : "?");
-		ptf_fail_way("allow io_uring (sysctl kernel.io_uring_disabled=0, no seccomp filter against it)");
-		ret = -ret;
+		ptf_fail_way("%s", ret == -ENOMEM ? way_memlock :
+			     "allow io_uring (sysctl kernel.io_uring_disabled=0, no seccomp filter against it)");
 		goto free_all;
 	}
 	if (syscall(SYS_io_uring_register, fd, IORING_REGISTER_BUFFERS, iov,
@@ -69,7 +72,7 @@ int ptf_pin_create(void *addr, size_t length, struct ptf_pin **out)
 		ret = -errno;
 		ptf_fail(-ret, PTF_LAYER_PTE, __func__, addr, length, 0, NULL);
 		if (ret == -ENOMEM)
-			ptf_fail_way("raise RLIMIT_MEMLOCK, or run with CAP_IPC_LOCK");
+			ptf_fail_way("%s", way_memlock);
 		else if (ret == -EOPNOTSUPP)
 			ptf_fail_way("pages of a file can't be pinned: pin anonymous memory or a memfd");
 		else if (ret == -EFAULT)
@@ -78,6 +81,7 @@ int ptf_pin_create(void *addr, size_t length, struct ptf_pin **out)
 		goto free_all;
 	}
 	pin->fd = fd;
+	pin->pid = getpid();
 	free(iov);
 	*out = pin;
 	return 0;
@@ -92,8 +96,10 @@ void ptf_pin_destroy(struct ptf_pin *pin)
 {
 	if (!pin)
 		return;
-	/* Unregister first: it waits until the pages are given back. */
-	syscall(SYS_io_uring_register, pin->fd, IORING_UNREGISTER_BUFFERS, NULL, 0);
+	/* Unregister first: closing alone gives the pages back later. */
+	if (pin->pid == getpid())
+		syscall(SYS_io_uring_register, pin->fd, IORING_UNREGISTER_BUFFERS,
+			NULL, 0);
 	close(pin->fd);
 	free(pin);
 }

@@ -391,8 +391,7 @@ static void start_virtiofsd(const char *tag, const char *dir, int err_fd)
 	char sock[PATH_MAX], src[PATH_MAX + 8], opt[PATH_MAX + 16];
 	char *argv[] = { (char *)h.virtiofsd, opt, "-o", src, "-o",
 			 strcmp(tag, "root") ? "cache=auto" : "cache=always",
-			 "-o", "sandbox=chroot", "-o", "log_level=err",
-			 NULL };
+			 "-o", "sandbox=chroot", "-o", "log_level=err", NULL };
 	int i;
 
 	snprintf(sock, sizeof(sock), "%s/%s.sock", h.tmpdir, tag);
@@ -799,19 +798,22 @@ static int verdict(void)
 
 /*
  * /dev/kvm may open, and the guest still never get past the firmware. The
- * kernel's first line tells; the answer is remembered.
+ * kernel's first line tells. The answer is remembered, "no" only when the same
+ * guest does come up without KVM.
  */
 static void watch_kvm(void)
 {
 	static bool known;
 
-	if (!h.kvm || known)
+	if (!h.try_kvm || known)
 		return;
 	if (h.first_line) {
-		remember_kvm("yes");
+		remember_kvm(h.kvm ? "yes" : "no");
 		known = true;
-	} else if (h.console < 0 || now() - h.booted > KVM_FIRST_LINE) {
-		remember_kvm("no");
+	} else if (h.kvm && (h.console < 0 ||
+			     now() - h.booted > KVM_FIRST_LINE)) {
+		if (h.verbose)
+			say("no word from a guest under KVM, trying without");
 		close_qemu();
 		start_qemu(false);
 	}

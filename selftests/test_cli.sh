@@ -234,9 +234,21 @@ else
 	skip "SWAPOUT" "no swap"
 fi
 
-# Files.
+# The atlas measures.
 dir=/scratch
 [ -d $dir ] || dir=$out
+try atlas --json --dir "$dir" notpresent dontneed --memory anon --memory shared
+is "atlas: NOTPRESENT on anon" 0 '"advice":"NOTPRESENT","memory":"anon","before":\{.*"result":"0","after":\{.*"state":"hint".*"next_read":"minor","content":"kept"' 1
+is "atlas: DONTNEED on anon" 0 '"advice":"DONTNEED","memory":"anon".*"next_read":"minor","content":"lost"' 1
+check "atlas: a row for each" "$(count '"memory":')" = 4
+try atlas --dir "$dir" NORMAL --memory zero
+is "atlas: text" 0 '^NORMAL +0 +nothing changes: zero$' 1
+try atlas HWPOISON
+is "atlas: no frame is lost unasked" 1 '--unchecked' 2
+try atlas --memory nosuch
+is "atlas: unknown memory" 2 'there is anon' 2
+
+# Files.
 head -c 65536 /dev/zero >"$dir/cli-file"
 cat "$dir/cli-file" >/dev/null
 try file "$dir/cli-file"

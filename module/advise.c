@@ -10,10 +10,12 @@
  * translation, the second makes ptep_clear_flush() of reclaim and migration
  * flush for a hint, which it otherwise takes for never cached.
  */
+#include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
 #include <linux/sched/signal.h>
 #include "edit.h"
+#include "space.h"
 #include "compat.h"
 
 static const int ptf_skip_errno[PTF_SKIP_NR] = {
@@ -40,13 +42,28 @@ struct ptf_advice_op {
 	int (*leaf)(struct ptf_walk *w, unsigned int level, void *entry,
 		    unsigned long addr, unsigned long end);
 	u32 flags;	/* PTF_ADVISE_F_* that have a meaning for it */
+	u32 arm;	/* PTF_ARM_* that it can't do without */
+	bool write;	/* faults must be kept out: write-locked */
 };
+
+/* Stash nodes got in one go: what one last-level table can use. */
+#define PTF_POOL_NODES PTRS_PER_PTE
 
 static const struct ptf_advice_op ptf_advice_ops[] = {
 	[PTF_ADV_NOTPRESENT - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_hint_ptes,
 		.leaf = ptf_edit_skip_leaf,
-		.flags = PTF_ADVISE_F_STRICT | PTF_ADVISE_F_ONESHOT,
+		.flags = PTF_ADVISE_F_STRICT | PTF_ADVISE_F_ONESHOT | PTF_ADVISE_F_GUP,
+	},
+	[PTF_ADV_STASH - PTF_ADV_BASE] = {
+		.ptes = ptf_edit_stash_ptes,
+		.leaf = ptf_edit_skip_leaf,
+		.flags = PTF_ADVISE_F_STRICT | PTF_ADVISE_F_GUP,
+		.arm = PTF_ARM_SPACE,
+		.write = true,
+	},
+	[PTF_ADV_RESET - PTF_ADV_BASE] = {
+		.ptes = ptf_edit_unhint_ptes,	/* not called */
 	},
 	[PTF_ADV_PRESENT - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_unhint_ptes,
@@ -61,7 +78,8 @@ u64 ptf_advise_supported(void)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(ptf_advice_ops); i++)
-		if (ptf_advice_ops[i].ptes)
+		if (ptf_advice_ops[i].ptes &&
+		    (!ptf_advice_ops[i].arm || ptf_hook_can()))
 			mask |= 1ULL << i;
 	return mask;
 }
@@ -85,7 +103,7 @@ static int ptf_advise_hole(struct ptf_walk *w, unsigned long addr, unsigned long
  * stopped; answers as ptf_walk_range() does.
  */
 static int ptf_advise_locked(struct ptf_walk *w, unsigned long pos,
-			     unsigned long end)
+			     unsigned long end, bool write)
 {
 	struct vm_area_struct *vma;
 	unsigned long stop;
@@ -105,6 +123,8 @@ static int ptf_advise_locked(struct ptf_walk *w, unsigned long pos,
 				w->next = stop;
 				ret = ptf_edit_skip(w, pos, stop, why);
 			} else {
+				if (write)
+					ptf_vma_start_write(vma);
 				ret = ptf_walk_range(w, pos, stop);
 			}
 		}
@@ -120,43 +140,123 @@ static int ptf_advise_locked(struct ptf_walk *w, unsigned long pos,
 	return 0;
 }
 
-/* One stretch under the lock, with the flush that its edits owe. */
+/*
+ * Stashed pages that PRESENT met: back they go, and what lay under a stash may
+ * have been a hint. mmap_lock is held.
+ */
+static void ptf_advise_unstash(struct ptf_edit *e, struct ptf_walk *w)
+{
+	unsigned long addr;
+	struct ptf_space *sp = ptf_space_find_get(w->mm);
+	struct vm_area_struct *vma;
+	spinlock_t *ptl;
+	pte_t *ptep;
+
+	for (addr = e->stash_start; sp && addr < e->stash_end; addr += PAGE_SIZE) {
+		if (!ptf_stash_restore(sp, w->mm, addr, NULL))
+			continue;
+		vma = find_vma(w->mm, addr);
+		ptep = ptf_entry_lock(w->mm, addr, &ptl);
+		if (!ptep)
+			continue;
+		if (vma && vma->vm_start <= addr)
+			ptf_edit_unhint_one(vma, ptep, addr);
+		ptf_entry_unlock(ptl);
+	}
+	e->stash_nr = 0;
+	if (sp)
+		ptf_space_put(sp);
+}
+
+/*
+ * One stretch under the lock, with the flush that its edits owe, and what had
+ * to wait until no page table was locked any more.
+ */
 static int ptf_advise_stretch(struct ptf_edit *e, struct ptf_walk *w,
-			      unsigned long pos, unsigned long end)
+			      unsigned long pos, unsigned long end, bool write)
 {
 	int ret;
 
 	inc_tlb_flush_pending(w->mm);
-	ret = ptf_advise_locked(w, pos, end);
+	ret = ptf_advise_locked(w, pos, end, write);
 	if (e->need_flush) {
 		ptf_tlb_flush_all();
 		e->need_flush = false;
 		e->a->out_flushes++;
 	}
 	dec_tlb_flush_pending(w->mm);
+	if (e->stash_nr)
+		ptf_advise_unstash(e, w);
 	return ret;
 }
 
+static int ptf_advise_lock(struct mm_struct *mm, bool write)
+{
+	return write ? mmap_write_lock_killable(mm) : mmap_read_lock_killable(mm);
+}
+
+static void ptf_advise_unlock(struct mm_struct *mm, bool write)
+{
+	if (write)
+		mmap_write_unlock(mm);
+	else
+		mmap_read_unlock(mm);
+}
+
+/* Have what a walk broke off for. @locked: mmap_lock is held, for writing. */
+static int ptf_advise_provide(struct ptf_edit *e, bool locked)
+{
+	u32 need = e->need;
+
+	e->need = 0;
+	if (need & PTF_NEED_POOL)
+		return ptf_stash_pool_fill(&e->pool, PTF_POOL_NODES);
+	if (need & PTF_NEED_WAIT && !locked)
+		usleep_range(50, 200);
+	if (need & PTF_NEED_EXACT) {
+		/*
+		 * Without the hook the kernel heals, perhaps in company: the
+		 * answer's out_large_pages says so.
+		 */
+		ptf_target_arm(e->t, PTF_ARM_EXACT);
+		e->exact = true;
+	}
+	return 0;
+}
+
 /* All or nothing: look first, edit after, and never let the lock go between. */
-static int ptf_advise_strict(struct ptf_edit *e, struct ptf_walk *w)
+static int ptf_advise_strict(struct ptf_edit *e, struct ptf_walk *w, bool write)
 {
 	struct ptf_ioc_range_advise *a = e->a;
-	unsigned long pos = a->start;
+	unsigned long pos;
+	u64 pages;
 	int ret;
 
-	if (mmap_read_lock_killable(w->mm))
+again:
+	if (ptf_advise_lock(w->mm, write))
 		return -EINTR;
 	e->dry = true;
+	pos = a->start;
 	do {
-		ret = ptf_advise_locked(w, pos, a->end);
+		ret = ptf_advise_locked(w, pos, a->end, write);
 		pos = w->next;
 		if (fatal_signal_pending(current))
 			ret = -EINTR;
 		cond_resched();
-	} while (ret == PTF_WALK_BREAK);
+	} while (ret == PTF_WALK_BREAK && !e->need);
+	pages = a->out_done_pages;
 	a->out_done_pages = 0;
 	a->out_same_pages = 0;
 	a->out_large_pages = 0;
+	if (ret == PTF_WALK_BREAK) {
+		ptf_advise_unlock(w->mm, write);
+		ret = ptf_advise_provide(e, false);
+		if (ret)
+			return ret;
+		goto again;
+	}
+	if (!ret && write)
+		ret = ptf_stash_pool_fill(&e->pool, pages);
 	if (ret) {
 		a->out_next = w->next;
 		goto unlock;
@@ -164,8 +264,10 @@ static int ptf_advise_strict(struct ptf_edit *e, struct ptf_walk *w)
 	e->dry = false;
 	/* What changed since the look is skipped and counted. */
 	for (pos = a->start; pos < a->end; pos = w->next) {
-		ret = ptf_advise_stretch(e, w, pos, a->end);
+		ret = ptf_advise_stretch(e, w, pos, a->end, write);
 		cond_resched();
+		if (ret == PTF_WALK_BREAK && e->need)
+			ret = ptf_advise_provide(e, true);
 		if (ret < 0)
 			break;
 	}
@@ -173,23 +275,28 @@ static int ptf_advise_strict(struct ptf_edit *e, struct ptf_walk *w)
 		ret = 0;
 	a->out_next = w->next;
 unlock:
-	mmap_read_unlock(w->mm);
+	ptf_advise_unlock(w->mm, write);
 	return ret;
 }
 
-static int ptf_advise_loose(struct ptf_edit *e, struct ptf_walk *w)
+static int ptf_advise_loose(struct ptf_edit *e, struct ptf_walk *w, bool write)
 {
 	struct ptf_ioc_range_advise *a = e->a;
 	unsigned long pos = a->start;
 	int ret;
 
 	do {
-		if (mmap_read_lock_killable(w->mm)) {
+		if (e->need) {
+			ret = ptf_advise_provide(e, false);
+			if (ret)
+				break;
+		}
+		if (ptf_advise_lock(w->mm, write)) {
 			ret = -EINTR;
 			break;
 		}
-		ret = ptf_advise_stretch(e, w, pos, a->end);
-		mmap_read_unlock(w->mm);
+		ret = ptf_advise_stretch(e, w, pos, a->end, write);
+		ptf_advise_unlock(w->mm, write);
 		pos = w->next;
 		a->out_next = pos;
 		if (ret == PTF_WALK_BREAK && fatal_signal_pending(current))
@@ -197,6 +304,14 @@ static int ptf_advise_loose(struct ptf_edit *e, struct ptf_walk *w)
 		cond_resched();
 	} while (ret == PTF_WALK_BREAK);
 	return ret;
+}
+
+/* RESET: what this session has taken or armed here is put back and off. */
+static void ptf_advise_reset(struct ptf_edit *e)
+{
+	e->a->out_done_pages = atomic64_read(&e->t->stashed);
+	ptf_target_reset(e->t);
+	e->a->out_next = e->a->end;
 }
 
 int ptf_advise_range(struct ptf_cmd *c)
@@ -221,6 +336,18 @@ int ptf_advise_range(struct ptf_cmd *c)
 	t = ptf_target_begin(c->s, a->target);
 	if (IS_ERR(t))
 		return PTR_ERR(t);
+	e.t = t;
+	/* one-shot: the kernel heals, and nothing hangs on the session */
+	e.exact = a->flags & PTF_ADVISE_F_ONESHOT || t->armed & PTF_ARM_EXACT;
+	w.mm = t->mm;
+	w.ptes = op->ptes;
+	w.leaf = op->leaf;
+	if (op->arm || a->flags & PTF_ADVISE_F_GUP) {
+		ret = ptf_target_arm(t, op->arm |
+				     (a->flags & PTF_ADVISE_F_GUP ? PTF_ARM_GUP : 0));
+		if (ret)
+			goto out;
+	}
 
 	a->out_next = a->start;
 	a->out_done_pages = 0;
@@ -230,19 +357,25 @@ int ptf_advise_range(struct ptf_cmd *c)
 	memset(a->out_skipped_pages, 0, sizeof(a->out_skipped_pages));
 	c->respond = true;
 
-	w.mm = t->mm;
-	w.ptes = op->ptes;
-	w.leaf = op->leaf;
+	if (a->advice == PTF_ADV_RESET) {
+		ptf_advise_reset(&e);
+		goto out;
+	}
 	if (a->flags & PTF_ADVISE_F_STRICT)
-		ret = ptf_advise_strict(&e, &w);
+		ret = ptf_advise_strict(&e, &w, op->write);
 	else
-		ret = ptf_advise_loose(&e, &w);
+		ret = ptf_advise_loose(&e, &w, op->write);
+	if (e.pool)
+		ptf_stash_pool_free(&e.pool);
 	/* a skip that ended a strict look, or was all that happened */
 	if ((ret == PTF_WALK_STOP || !ret) && e.first_skip >= 0 &&
 	    (ret || !(a->out_done_pages | a->out_same_pages)))
 		ret = ptf_skip_errno[e.first_skip];
 	if (a->advice == PTF_ADV_NOTPRESENT)
 		atomic64_add(a->out_done_pages, &c->s->cleared_pages);
+	else if (a->advice == PTF_ADV_STASH)
+		atomic64_add(a->out_done_pages, &c->s->stashed_total);
+out:
 	ptf_target_end(t);
 	return ret;
 }

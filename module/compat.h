@@ -8,6 +8,7 @@
 #define PTF_COMPAT_H
 
 #include <linux/capability.h>
+#include <linux/ftrace.h>
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
 #include <linux/pgtable.h>
@@ -74,6 +75,51 @@ static inline bool ptf_task_ns_capable(struct task_struct *task,
 	return ok;
 #else
 	return ns_capable(mm->user_ns, cap);
+#endif
+}
+
+/* The registers of a hooked call became opaque in 6.13. */
+#ifdef arch_ftrace_regs
+#define ptf_fregs(fregs) (&arch_ftrace_regs(fregs)->regs)
+#else
+#define ptf_fregs(fregs) (&(fregs)->regs)
+#endif
+
+/*
+ * Live patching's flags: with DYNAMIC_FTRACE_WITH_ARGS arguments are saved
+ * anyway, without it all registers must be asked for.
+ */
+#ifdef CONFIG_HAVE_DYNAMIC_FTRACE_WITH_ARGS
+#define PTF_FTRACE_SAVE 0
+#else
+#define PTF_FTRACE_SAVE FTRACE_OPS_FL_SAVE_REGS
+#endif
+
+/* GUP passes through hints unless it is told to honour them (6.6). */
+#if PTF_KERNEL(6, 6)
+#define PTF_FOLL_HONOR FOLL_HONOR_NUMA_FAULT
+#endif
+
+/* Keep faults that take only the VMA's lock out (6.4). */
+static inline void ptf_vma_start_write(struct vm_area_struct *vma)
+{
+#if PTF_KERNEL(6, 4)
+	vma_start_write(vma);
+#endif
+}
+
+/*
+ * The entry that stands where one was taken away: not empty, never resolved
+ * into a page, SIGBUS if it were ever met.
+ */
+static inline pte_t ptf_stash_entry(unsigned long pfn)
+{
+#ifdef CONFIG_MEMORY_FAILURE
+	return swp_entry_to_pte(swp_entry(SWP_HWPOISON, pfn));
+#elif !PTF_KERNEL(6, 6)
+	return swp_entry_to_pte(swp_entry(SWP_SWAPIN_ERROR, pfn));
+#else
+#error "STASH needs CONFIG_MEMORY_FAILURE from 6.6 on"
 #endif
 }
 
@@ -166,6 +212,13 @@ static inline unsigned int ptf_page_mapcount(struct folio *folio, struct page *p
 
 #define PTF_MAPCOUNT_PER_PAGE (!PTF_KERNEL(6, 6))
 
+/* Low bits of folio->mapping: anonymous, KSM. Renamed in 6.17. */
+#ifdef PAGE_MAPPING_FLAGS
+#define PTF_MAPPING_FLAGS PAGE_MAPPING_FLAGS
+#else
+#define PTF_MAPPING_FLAGS FOLIO_MAPPING_FLAGS
+#endif
+
 /* What a non-present entry that is no marker of ours stands for. */
 enum ptf_leaf {
 	PTF_LEAF_SWAP,
@@ -198,6 +251,10 @@ static inline struct ptf_leaf_entry ptf_leaf_of(pte_t pte)
 	e.leaf = PTF_LEAF_MARKER;
 #ifdef CONFIG_MEMORY_FAILURE
 	if (e.type == SWP_HWPOISON)
+		e.leaf = PTF_LEAF_HWPOISON;
+#endif
+#ifdef SWP_SWAPIN_ERROR
+	if (e.type == SWP_SWAPIN_ERROR)
 		e.leaf = PTF_LEAF_HWPOISON;
 #endif
 #ifdef CONFIG_MIGRATION

@@ -7,7 +7,7 @@
 #include <linux/module.h>
 #include <linux/nodemask.h>
 #include <linux/uaccess.h>
-#include "ptefault.h"
+#include "space.h"
 #include "compat.h"
 
 /* The start of a range command: what is wrong with it whatever it asks. */
@@ -22,7 +22,11 @@ int ptf_check_range(u64 start, u64 end)
 
 static u64 ptf_features(void)
 {
-	return PTF_FEATURE_QUERY | PTF_FEATURE_FILEMAP | PTF_FEATURE_HINT;
+	u64 f = PTF_FEATURE_QUERY | PTF_FEATURE_FILEMAP | PTF_FEATURE_HINT;
+
+	if (ptf_hook_can())
+		f |= PTF_FEATURE_HOOK | PTF_FEATURE_STASH | PTF_FEATURE_GUP;
+	return f;
 }
 
 static int ptf_cmd_features_get(struct ptf_cmd *c)
@@ -77,6 +81,9 @@ static int ptf_cmd_session_stat(struct ptf_cmd *c)
 	a->out_sessions = ptf_session_count();
 	a->out_targets = READ_ONCE(c->s->nr_targets);
 	a->out_cleared_pages = atomic64_read(&c->s->cleared_pages);
+	a->out_stashed_pages = ptf_session_stashed(c->s);
+	a->out_stashed_total = atomic64_read(&c->s->stashed_total);
+	a->out_hooked = ptf_hook_is_set();
 	a->out_flushes = ptf_tlb_flushes();
 	c->respond = true;
 	return 0;

@@ -7,6 +7,7 @@
 #include <linux/mm.h>
 #include <linux/rmap.h>
 #include "edit.h"
+#include "space.h"
 #include "arch/x86.h"
 
 /**
@@ -88,6 +89,32 @@ static int ptf_edit_absent_why(pte_t pte)
 	return pte_none(pte) ? PTF_SKIP_EMPTY : PTF_SKIP_SWAPPED;
 }
 
+/* An entry that is neither none nor present: is it one that we took? */
+static bool ptf_edit_is_stashed(struct ptf_edit *e, unsigned long addr, pte_t pte)
+{
+	struct ptf_space *sp;
+	bool found = false;
+	pte_t old;
+
+	if (pte_none(pte))
+		return false;
+	sp = ptf_space_find_get(e->t->mm);
+	if (sp) {
+		found = ptf_stash_find(sp, addr, &old);
+		ptf_space_put(sp);
+	}
+	return found;
+}
+
+/*
+ * Pages of large folios, and all pages where there are several NUMA nodes, come
+ * back right only if we heal them ourselves: that must be armed first.
+ */
+static bool ptf_edit_wants_exact(struct ptf_edit *e, bool large)
+{
+	return !e->exact && (large || num_online_nodes() > 1);
+}
+
 /* NOTPRESENT: present entries become hints. */
 int ptf_edit_hint_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 		       unsigned long end)
@@ -101,6 +128,10 @@ int ptf_edit_hint_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 	for (; addr != end; ptep++, addr += PAGE_SIZE) {
 		pte = ptep_get(ptep);
 		if (unlikely(!pte_present(pte))) {
+			if (ptf_edit_is_stashed(e, addr, pte)) {
+				e->a->out_same_pages++;
+				continue;
+			}
 			ret = ptf_edit_skip(w, addr, addr + PAGE_SIZE,
 					    ptf_edit_absent_why(pte));
 			if (ret)
@@ -118,8 +149,15 @@ int ptf_edit_hint_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 				break;
 			continue;
 		}
+		if (unlikely(ptf_edit_wants_exact(e, large))) {
+			e->need = PTF_NEED_EXACT;
+			w->next = addr;
+			ret = PTF_WALK_BREAK;
+			break;
+		}
 		done++;
-		nr_large += large;
+		/* large pages that the kernel may heal in company */
+		nr_large += large && !(e->t->armed & PTF_ARM_EXACT);
 		if (dry)
 			continue;
 		/*
@@ -157,13 +195,36 @@ static bool ptf_edit_may_write(struct vm_area_struct *vma, pte_t hint,
 	return pte_dirty(hint);
 }
 
-/* PRESENT: hints become what they were. Nothing was mapped, nothing to flush. */
+/* Make a hint what it was. Nothing was mapped, nothing to flush. */
+bool ptf_edit_unhint_one(struct vm_area_struct *vma, pte_t *ptep, unsigned long addr)
+{
+	pte_t pte = ptep_get(ptep);
+
+	if (!pte_present(pte) || !pte_protnone(pte))
+		return false;
+	if (ptf_vma_uffd_rwp(vma) && ptf_pte_uffd(pte))
+		return false;
+	pte = ptep_get_and_clear(vma->vm_mm, addr, ptep);
+	pte = ptf_arch_pte_unhint(pte, vma->vm_page_prot,
+				  ptf_edit_may_write(vma, pte, ptf_edit_page(pte)));
+	set_pte_at(vma->vm_mm, addr, ptep, pte);
+	return true;
+}
+
+/* Restoring takes the table's lock itself: collect first, restore after. */
+static void ptf_edit_note_stash(struct ptf_edit *e, unsigned long addr)
+{
+	if (!e->stash_nr++)
+		e->stash_start = addr;
+	e->stash_end = addr + PAGE_SIZE;
+}
+
+/* PRESENT: hints and stashed entries become what they were. */
 int ptf_edit_unhint_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 			 unsigned long end)
 {
 	struct vm_area_struct *vma = w->vma;
 	struct ptf_edit *e = w->priv;
-	struct page *page;
 	pte_t pte;
 	int why;
 
@@ -174,25 +235,100 @@ int ptf_edit_unhint_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 			continue;
 		}
 		why = -1;
-		if (!pte_present(pte))
+		if (!pte_present(pte)) {
+			if (ptf_edit_is_stashed(e, addr, pte)) {
+				e->a->out_done_pages++;
+				if (!e->dry)
+					ptf_edit_note_stash(e, addr);
+				continue;
+			}
 			why = ptf_edit_absent_why(pte);
-		else if (ptf_vma_uffd_rwp(vma) && ptf_pte_uffd(pte))
+		} else if (ptf_vma_uffd_rwp(vma) && ptf_pte_uffd(pte)) {
 			why = PTF_SKIP_FOREIGN;
+		}
 		if (why >= 0) {
 			if (ptf_edit_skip(w, addr, addr + PAGE_SIZE, why))
 				return PTF_WALK_STOP;
 			continue;
 		}
 		e->a->out_done_pages++;
-		page = ptf_edit_page(pte);
-		if (page && PageCompound(page))
-			e->a->out_large_pages++;
-		if (e->dry)
+		if (!e->dry)
+			ptf_edit_unhint_one(vma, ptep, addr);
+	}
+	return 0;
+}
+
+/* Why a page can't be stashed, or -1. */
+static int ptf_edit_stash_why(struct vm_area_struct *vma, pte_t pte)
+{
+	struct page *page = ptf_edit_page(pte);
+	bool large;
+
+	if (!page)
+		return is_zero_pfn(pte_pfn(pte)) ? PTF_SKIP_KIND : PTF_SKIP_SPECIAL;
+	/* ksmd replaces pages behind everybody's back; let it have them alone */
+	if (PageAnon(page) && folio_test_ksm(page_folio(page)))
+		return PTF_SKIP_KIND;
+	/*
+	 * fork copies the entries of such a mapping, and does not tell
+	 * notifiers, because it is not copy-on-write.
+	 */
+	if (vma->vm_flags & VM_SHARED && vma->vm_flags & ptf_vma_uffd_flags())
+		return PTF_SKIP_FOREIGN;
+	return ptf_edit_hint_why(vma, pte, &large);
+}
+
+/* STASH: entries are taken away. mmap_lock and the VMA are write-locked. */
+int ptf_edit_stash_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
+			unsigned long end)
+{
+	struct ptf_edit *e = w->priv;
+	struct ptf_stash *s;
+	pte_t pte;
+	int why;
+
+	for (; addr != end; ptep++, addr += PAGE_SIZE) {
+		pte = ptep_get(ptep);
+		if (pte_present(pte)) {
+			why = ptf_edit_stash_why(w->vma, pte);
+		} else if (ptf_edit_is_stashed(e, addr, pte)) {
+			e->a->out_same_pages++;
 			continue;
-		pte = ptep_get_and_clear(w->mm, addr, ptep);
-		pte = ptf_arch_pte_unhint(pte, vma->vm_page_prot,
-					  ptf_edit_may_write(vma, pte, page));
-		set_pte_at(w->mm, addr, ptep, pte);
+		} else {
+			why = ptf_edit_absent_why(pte);
+		}
+		if (why >= 0) {
+			if (ptf_edit_skip(w, addr, addr + PAGE_SIZE, why))
+				return PTF_WALK_STOP;
+			continue;
+		}
+		if (e->dry) {
+			e->a->out_done_pages++;
+			continue;
+		}
+		s = e->pool;
+		if (!s) {
+			e->need = PTF_NEED_POOL;
+			w->next = addr;
+			return PTF_WALK_BREAK;
+		}
+		e->pool = s->next;
+		s->owner = e->t;
+		if (ptf_stash_take(e->t->space, w->mm, addr, ptep, s)) {
+			s->next = e->pool;
+			e->pool = s;
+			if (e->busy++ < PTF_STASH_TRIES) {
+				e->need = PTF_NEED_WAIT;
+				w->next = addr;
+				return PTF_WALK_BREAK;
+			}
+			if (ptf_edit_skip(w, addr, addr + PAGE_SIZE, PTF_SKIP_BUSY))
+				return PTF_WALK_STOP;
+			continue;
+		}
+		e->busy = 0;
+		e->need_flush = true;
+		e->a->out_done_pages++;
 	}
 	return 0;
 }

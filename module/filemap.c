@@ -5,6 +5,7 @@
  */
 #include <linux/dax.h>
 #include <linux/file.h>
+#include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
@@ -238,16 +239,18 @@ static int ptf_filemap_copy(struct ptf_file_report *r, struct ptf_ioc_file_query
 }
 
 /**
- * ptf_filemap_open() - the file behind an fd that has a page cache
+ * ptf_filemap_open() - the page cache of the file behind an fd
  * @fd: the caller's
  * @mode: FMODE_READ or FMODE_WRITE, what it must be open for
+ * @mapping: the page cache; a file of overlayfs has its pages in the real
+ *	file below, and none itself
  *
- * Return: the file, to be given back with fput(); -EBADF, -ENODEV
+ * Return: the file, to be given back with fput(); -EBADF, -ENODEV, -EOPNOTSUPP
  */
-struct file *ptf_filemap_open(int fd, fmode_t mode)
+struct file *ptf_filemap_open(int fd, fmode_t mode, struct address_space **mapping)
 {
 	struct file *file = fget(fd);
-	struct inode *inode;
+	struct inode *inode, *real;
 
 	if (!file)
 		return ERR_PTR(-EBADF);
@@ -259,6 +262,17 @@ struct file *ptf_filemap_open(int fd, fmode_t mode)
 	if (!inode || !(S_ISREG(inode->i_mode) || S_ISBLK(inode->i_mode))) {
 		fput(file);
 		return ERR_PTR(-ENODEV);
+	}
+	*mapping = file->f_mapping;
+	if (S_ISREG(inode->i_mode)) {
+		real = d_real_inode(file_dentry(file));
+		if (real && real != inode)
+			*mapping = real->i_mapping;
+	}
+	/* counted in huge pages in old kernels, and never evicted */
+	if ((*mapping)->host->i_sb->s_magic == HUGETLBFS_MAGIC) {
+		fput(file);
+		return ERR_PTR(-EOPNOTSUPP);
 	}
 	return file;
 }
@@ -280,7 +294,7 @@ int ptf_filemap_query(struct ptf_cmd *c)
 		return -EINVAL;
 	if (a->nr_rows > SSIZE_MAX / a->row_size)
 		return -EOVERFLOW;
-	file = ptf_filemap_open(a->fd, FMODE_READ);
+	file = ptf_filemap_open(a->fd, FMODE_READ, &mapping);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	r.rows = kmalloc_array(PTF_FILE_ROWS, sizeof(*r.rows), GFP_KERNEL_ACCOUNT);
@@ -290,7 +304,6 @@ int ptf_filemap_query(struct ptf_cmd *c)
 	}
 	r.pages = a->flags & PTF_QUERY_F_PAGES;
 
-	mapping = file->f_mapping;
 	a->out_rows = 0;
 	a->out_bytes = i_size_read(mapping->host);
 	a->out_cached_pages = READ_ONCE(mapping->nrpages);

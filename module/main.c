@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Init and exit, nothing else. */
 #include <linux/module.h>
-#include "ptefault.h"
+#include "space.h"
 
 static int __init ptf_init(void)
 {
@@ -10,12 +10,18 @@ static int __init ptf_init(void)
 	err = ptf_tlb_init();
 	if (err)
 		return err;
-	return ptf_device_register();
+	ptf_hook_init();
+	err = ptf_device_register();
+	if (err)
+		ptf_hook_exit();
+	return err;
 }
 
 static void __exit ptf_exit(void)
 {
 	ptf_device_unregister();
+	ptf_hook_exit();
+	ptf_space_exit();
 }
 
 module_init(ptf_init);

@@ -8,13 +8,20 @@
  *   ptf_target   an address space that a session has a right to. Holds the mm
  *		  with mmgrab(), never mm_users: else exit would never come.
  *		  Calls take mm_users only while they run.
+ *   ptf_space	  what is armed in an address space, shared by all targets of
+ *		  all sessions that arm something there (space.h). Its users
+ *		  are targets; the hook is set while there is a space.
  *
  * Lock order, outermost first
  *   session->lock	targets of the session; never held while memory of a
  *			target is worked on
+ *   target->lock	what the target has armed
  *   mmap_lock		of a target's mm: VMAs and page tables stay
+ *   ptf_space_mutex	users of spaces
+ *   ptf_hook_mutex	setting and taking off the hook (never with the above)
  *   rcu_read_lock	page tables that may be freed without mmap_lock
  *   page table lock	one last-level table: its entries
+ *   space->lock	what is stashed, and windows of core mm's work
  *
  * A copy to or from user space never happens under a mmap_lock: the buffer may
  * belong to the same address space.
@@ -34,11 +41,23 @@
 #undef pr_fmt
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+struct ptf_space;
+
+/* What a target arms in its address space (ptf_target.armed). */
+#define PTF_ARM_SPACE	BIT(0)	/* hold the space: STASH, rules */
+#define PTF_ARM_EXACT	BIT(1)	/* hints are healed one by one, by us */
+#define PTF_ARM_GUP	BIT(2)	/* kernel-mode users fault on hints */
+
 struct ptf_target {
 	refcount_t refs;
 	u32 id;
 	u32 opens;		/* by PTF_IOC_TARGET_OPEN, under session->lock */
 	struct mm_struct *mm;	/* mmgrab()bed */
+	struct mutex lock;	/* space, armed */
+	struct ptf_space *space;	/* NULL: nothing armed */
+	u32 armed;		/* PTF_ARM_* */
+	atomic64_t stashed;	/* entries held now */
+	struct ptf_session *s;
 	struct rcu_head rcu;
 };
 
@@ -51,6 +70,7 @@ struct ptf_session {
 	struct file *file;
 	bool privileged;	/* opener may see frame numbers */
 	atomic64_t cleared_pages;
+	atomic64_t stashed_total;
 };
 
 /* session.c */
@@ -61,6 +81,10 @@ int ptf_session_target_open(struct ptf_session *s, pid_t pid, u32 *id);
 int ptf_session_target_close(struct ptf_session *s, u32 id);
 struct ptf_target *ptf_target_begin(struct ptf_session *s, u32 id);
 void ptf_target_end(struct ptf_target *t);
+int ptf_target_arm(struct ptf_target *t, u32 what);
+void ptf_target_reset(struct ptf_target *t);
+void ptf_target_disarm(struct ptf_target *t);
+u64 ptf_session_stashed(struct ptf_session *s);
 
 /* One command: what the dispatcher hands to a handler. */
 struct ptf_cmd {
@@ -85,7 +109,7 @@ int ptf_advise_range(struct ptf_cmd *c);
 u64 ptf_advise_supported(void);
 
 /* filemap.c */
-struct file *ptf_filemap_open(int fd, fmode_t mode);
+struct file *ptf_filemap_open(int fd, fmode_t mode, struct address_space **mapping);
 int ptf_filemap_query(struct ptf_cmd *c);
 
 /* tlb.c */

@@ -16,6 +16,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include "report.h"
+#include "space.h"
 #include "walk.h"
 #include "arch/x86.h"
 
@@ -28,6 +29,7 @@ struct ptf_report {
 	unsigned int nr, cap;
 	u32 flags;		/* PTF_QUERY_F_* */
 	bool privileged;
+	struct ptf_space *sp;	/* NULL: nothing is armed there */
 
 	struct ptf_vma *vmas;
 	unsigned int nr_vmas, cap_vmas;
@@ -207,28 +209,6 @@ static u64 ptf_report_pte_flags(pte_t pte)
 	return flags;
 }
 
-/* PTF_STATE_* of an entry that is neither none nor present */
-static void ptf_report_leaf_entry(struct ptf_report *r, struct ptf_leaf_entry leaf,
-				  struct ptf_row *row)
-{
-	static const u8 state[] = {
-		[PTF_LEAF_SWAP]		= PTF_STATE_SWAP,
-		[PTF_LEAF_MIGRATION]	= PTF_STATE_MIGRATION,
-		[PTF_LEAF_DEVICE]	= PTF_STATE_DEVICE,
-		[PTF_LEAF_HWPOISON]	= PTF_STATE_HWPOISON,
-		[PTF_LEAF_GUARD]	= PTF_STATE_GUARD,
-		[PTF_LEAF_MARKER]	= PTF_STATE_MARKER,
-	};
-
-	row->state = state[leaf.leaf];
-	if (leaf.leaf == PTF_LEAF_SWAP) {
-		row->swap_type = leaf.type;
-		row->kind = PTF_KIND_ANON;
-	}
-	if (r->privileged && leaf.leaf != PTF_LEAF_MARKER && leaf.leaf != PTF_LEAF_GUARD)
-		row->pte_pfn = leaf.value;
-}
-
 /* A page that an entry maps, or would but for its hint. */
 static void ptf_report_page(struct ptf_report *r, struct page *page,
 			    struct ptf_row *row)
@@ -250,6 +230,37 @@ static void ptf_report_page(struct ptf_report *r, struct page *page,
 		row->flags |= PTF_ROW_EXCLUSIVE;
 	if (r->mapping)
 		row->flags |= PTF_ROW_COPIED;
+}
+
+/* PTF_STATE_* of an entry that is neither none nor present */
+static void ptf_report_leaf_entry(struct ptf_report *r, struct ptf_leaf_entry leaf,
+				  struct ptf_row *row)
+{
+	pte_t old;
+
+	static const u8 state[] = {
+		[PTF_LEAF_SWAP]		= PTF_STATE_SWAP,
+		[PTF_LEAF_MIGRATION]	= PTF_STATE_MIGRATION,
+		[PTF_LEAF_DEVICE]	= PTF_STATE_DEVICE,
+		[PTF_LEAF_HWPOISON]	= PTF_STATE_HWPOISON,
+		[PTF_LEAF_GUARD]	= PTF_STATE_GUARD,
+		[PTF_LEAF_MARKER]	= PTF_STATE_MARKER,
+	};
+
+	row->state = state[leaf.leaf];
+	if (leaf.leaf == PTF_LEAF_HWPOISON && r->sp &&
+	    ptf_stash_find(r->sp, row->start, &old)) {
+		row->state = PTF_STATE_STASHED;
+		row->flags |= ptf_report_pte_flags(old);
+		if (!pte_special(old))
+			ptf_report_page(r, pfn_to_page(pte_pfn(old)), row);
+	}
+	if (leaf.leaf == PTF_LEAF_SWAP) {
+		row->swap_type = leaf.type;
+		row->kind = PTF_KIND_ANON;
+	}
+	if (r->privileged && leaf.leaf != PTF_LEAF_MARKER && leaf.leaf != PTF_LEAF_GUARD)
+		row->pte_pfn = leaf.value;
 }
 
 /*
@@ -296,7 +307,7 @@ static __always_inline bool ptf_report_again(struct ptf_report *r, struct ptf_wa
 	if (!r->have_last || (pte_val(pte) & PTE_FLAGS_MASK) != r->last_pte)
 		return false;
 	/* same flags, so no head; and no tail */
-	if (READ_ONCE(page->compound_head) & 1 || ptf_page_flags(page) != r->last_pg ||
+	if (PageTail(page) || ptf_page_flags(page) != r->last_pg ||
 	    atomic_read(&page->_mapcount) != r->last_mapcount ||
 	    page_ref_count(page) >= GUP_PIN_COUNTING_BIAS)
 		return false;
@@ -305,7 +316,7 @@ static __always_inline bool ptf_report_again(struct ptf_report *r, struct ptf_wa
 		if (mapping != r->last_mapping ||
 		    folio->index != linear_page_index(w->vma, addr))
 			return false;
-	} else if ((mapping ^ r->last_mapping) & PAGE_MAPPING_FLAGS) {
+	} else if ((mapping ^ r->last_mapping) & PTF_MAPPING_FLAGS) {
 		return false;
 	}
 
@@ -769,6 +780,7 @@ int ptf_report_query(struct ptf_cmd *c)
 	if (IS_ERR(t))
 		return PTR_ERR(t);
 	w.mm = t->mm;
+	r.sp = ptf_space_find_get(w.mm);
 	err = ptf_report_alloc(&r, a);
 	if (err)
 		goto out;
@@ -812,6 +824,8 @@ int ptf_report_query(struct ptf_cmd *c)
 	} while (a->out_next < a->end && a->out_rows < a->nr_rows);
 out:
 	ptf_report_free(&r);
+	if (r.sp)
+		ptf_space_put(r.sp);
 	ptf_target_end(t);
 	return err;
 }
@@ -893,6 +907,7 @@ int ptf_report_walk(struct ptf_cmd *c)
 		return -EINTR;
 	}
 	w.mm = t->mm;
+	r.sp = ptf_space_find_get(w.mm);
 	memset(&a->out_vma, 0, sizeof(a->out_vma));
 	memset(a->level, 0, sizeof(a->level));
 	ret = ptf_report_locked(&r, &w, addr, addr + PAGE_SIZE);
@@ -902,6 +917,8 @@ int ptf_report_walk(struct ptf_cmd *c)
 	}
 	a->out_nr = ptf_walk_levels(t->mm, addr, e);
 	mmap_read_unlock(t->mm);
+	if (r.sp)
+		ptf_space_put(r.sp);
 	ptf_target_end(t);
 	if (ret < 0)
 		return ret;
@@ -909,6 +926,9 @@ int ptf_report_walk(struct ptf_cmd *c)
 	a->out_levels = pgtable_l5_enabled() ? 5 : 4;
 	for (i = 0; i < a->out_nr; i++)
 		ptf_report_level(&a->level[i], &e[i], c->s->privileged, accessible);
+	/* the entry alone does not tell a stash from a real hwpoison entry */
+	if (row.state == PTF_STATE_STASHED && a->level[i - 1].state == PTF_STATE_HWPOISON)
+		a->level[i - 1].state = PTF_STATE_STASHED;
 	c->respond = true;
 	return 0;
 }

@@ -4,6 +4,8 @@
  * long. What is done with the memory is other files' business.
  */
 #include <linux/cred.h>
+#include <linux/mm.h>
+#include <linux/mmap_lock.h>
 #include <linux/pid.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
@@ -11,7 +13,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
-#include "ptefault.h"
+#include "space.h"
 #include "compat.h"
 
 /* More than any tool needs, few enough that nobody can eat the kernel's memory. */
@@ -38,6 +40,8 @@ static struct ptf_target *ptf_target_create(struct ptf_session *s,
 	t->id = id;
 	t->opens = 1;
 	t->mm = mm;
+	t->s = s;
+	mutex_init(&t->lock);
 	err = xa_insert(&s->targets, id, t, GFP_KERNEL_ACCOUNT);
 	if (err) {
 		kfree(t);
@@ -48,10 +52,101 @@ static struct ptf_target *ptf_target_create(struct ptf_session *s,
 	return t;
 }
 
+/**
+ * ptf_target_arm() - have the hook look at this address space
+ * @t: target, inside ptf_target_begin()
+ * @what: PTF_ARM_*
+ *
+ * Return: 0, or as ptf_space_open(); -EOPNOTSUPP PTF_ARM_GUP can't be had
+ */
+int ptf_target_arm(struct ptf_target *t, u32 what)
+{
+	struct ptf_space *sp;
+	int err = 0;
+
+	/* armed bits are only ever added while a command runs */
+	if ((READ_ONCE(t->armed) & what) == what)
+		return 0;
+	mutex_lock(&t->lock);
+	if (!t->space) {
+		sp = ptf_space_open(t->mm);
+		if (IS_ERR(sp)) {
+			err = PTR_ERR(sp);
+			goto unlock;
+		}
+		t->space = sp;
+	}
+	if (what & PTF_ARM_GUP && !ptf_hook_has_gup()) {
+		err = -EOPNOTSUPP;
+		goto unlock;
+	}
+	what &= ~t->armed;
+	if (what & PTF_ARM_EXACT)
+		atomic_inc(&t->space->exact);
+	if (what & PTF_ARM_GUP)
+		atomic_inc(&t->space->gup);
+	WRITE_ONCE(t->armed, t->armed | what);
+unlock:
+	mutex_unlock(&t->lock);
+	return err;
+}
+
+/**
+ * ptf_target_undo() - put back what a target has taken from its address space
+ * @t: target
+ *
+ * If the address space is ending, its end puts everything back; wait for it:
+ * until then our entries stand in its tables, and only a space hears of it.
+ */
+static void ptf_target_undo(struct ptf_target *t)
+{
+	struct ptf_space *sp = t->space;
+
+	if (!sp)
+		return;
+	if (mmget_not_zero(t->mm)) {
+		mmap_read_lock(t->mm);
+		ptf_stash_restore_range(sp, t->mm, 0, TASK_SIZE_MAX, t);
+		mmap_read_unlock(t->mm);
+		mmput_async(t->mm);
+	} else {
+		wait_event(sp->gone, READ_ONCE(sp->dead));
+		/* see ptf_stash_restore_range() */
+		ptf_stash_restore_range(sp, t->mm, 0, 0, t);
+	}
+}
+
+/*
+ * RESET: nothing is taken or armed any more. The space stays until the target
+ * goes: other commands of this session may be using it.
+ */
+void ptf_target_reset(struct ptf_target *t)
+{
+	mutex_lock(&t->lock);
+	ptf_target_undo(t);
+	if (t->armed & PTF_ARM_EXACT)
+		atomic_dec(&t->space->exact);
+	if (t->armed & PTF_ARM_GUP)
+		atomic_dec(&t->space->gup);
+	t->armed &= PTF_ARM_SPACE;
+	mutex_unlock(&t->lock);
+}
+
+/* All off: what is armed, and the space itself. No command runs on @t. */
+void ptf_target_disarm(struct ptf_target *t)
+{
+	if (!t->space)
+		return;
+	ptf_target_reset(t);
+	ptf_space_close(t->space);
+	t->space = NULL;
+}
+
 static void ptf_target_put(struct ptf_target *t)
 {
 	if (!refcount_dec_and_test(&t->refs))
 		return;
+	ptf_target_disarm(t);
 	mmdrop(t->mm);
 	kfree_rcu(t, rcu);
 }
@@ -183,7 +278,7 @@ unlock:
 
 int ptf_session_target_close(struct ptf_session *s, u32 id)
 {
-	struct ptf_target *t;
+	struct ptf_target *t, *gone = NULL;
 	int err = 0;
 
 	if (id == PTF_TARGET_SELF)
@@ -195,9 +290,12 @@ int ptf_session_target_close(struct ptf_session *s, u32 id)
 	} else if (--t->opens == 0) {
 		xa_erase(&s->targets, id);
 		s->nr_targets--;
-		ptf_target_put(t);
+		gone = t;
 	}
 	mutex_unlock(&s->lock);
+	/* undoes what is armed: takes the locks of its memory */
+	if (gone)
+		ptf_target_put(gone);
 	return err;
 }
 
@@ -229,6 +327,19 @@ struct ptf_target *ptf_target_begin(struct ptf_session *s, u32 id)
 		return ERR_PTR(-ESRCH);
 	}
 	return t;
+}
+
+u64 ptf_session_stashed(struct ptf_session *s)
+{
+	struct ptf_target *t;
+	unsigned long id;
+	u64 sum = 0;
+
+	mutex_lock(&s->lock);
+	xa_for_each(&s->targets, id, t)
+		sum += atomic64_read(&t->stashed);
+	mutex_unlock(&s->lock);
+	return sum;
 }
 
 /* If the process went meanwhile its memory is freed by a worker, not by us. */

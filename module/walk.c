@@ -172,6 +172,44 @@ static __always_inline pmd_t *ptf_walk_to_pmd(struct mm_struct *mm, unsigned lon
 }
 
 /**
+ * ptf_entry_lock() - the last-level entry of one page, its table locked
+ * @mm: address space; the tables of @addr can't go: mmap_lock or the VMA's
+ *	lock is held, or the caller is an mmu notifier for that address
+ * @addr: page
+ * @ptl: the lock that is held on success
+ *
+ * Return: the entry, to be unlocked by ptf_entry_unlock(); NULL if there is no
+ * last-level table there (nothing, or a huge page)
+ */
+pte_t *ptf_entry_lock(struct mm_struct *mm, unsigned long addr, spinlock_t **ptl)
+{
+	pmd_t *pmd = ptf_walk_to_pmd(mm, addr);
+	pmd_t val;
+
+	if (!pmd)
+		return NULL;
+	rcu_read_lock();
+	for (;;) {
+		val = READ_ONCE(*pmd);
+		if (!ptf_arch_entry_is_table(pmd_val(val))) {
+			rcu_read_unlock();
+			return NULL;
+		}
+		*ptl = pte_lockptr(mm, &val);
+		spin_lock(*ptl);
+		if (likely(pmd_same(val, READ_ONCE(*pmd))))
+			return pte_offset_kernel(&val, addr);
+		spin_unlock(*ptl);
+	}
+}
+
+void ptf_entry_unlock(spinlock_t *ptl)
+{
+	spin_unlock(ptl);
+	rcu_read_unlock();
+}
+
+/**
  * ptf_walk_range() - call back for all entries and holes of a range
  * @w: the walk; mmap_lock of its mm held, for reading or writing
  * @addr: first address, page-aligned

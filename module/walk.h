@@ -37,6 +37,9 @@ struct ptf_walk {
 
 int ptf_walk_range(struct ptf_walk *w, unsigned long addr, unsigned long end);
 
+pte_t *ptf_entry_lock(struct mm_struct *mm, unsigned long addr, spinlock_t **ptl);
+void ptf_entry_unlock(spinlock_t *ptl);
+
 /* The entries that lead to an address, from the top; a snapshot. */
 struct ptf_walk_entry {
 	u64 raw;

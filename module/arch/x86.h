@@ -159,4 +159,80 @@ static inline void ptf_arch_flush_invpcid(void)
 	invpcid_flush_all();
 }
 
+/* Arguments of a hooked function, System V order. */
+static inline unsigned long ptf_fregs_argument(struct ftrace_regs *fregs, unsigned int n)
+{
+	struct pt_regs *regs = ptf_fregs(fregs);
+
+	return n == 0 ? regs->di : n == 1 ? regs->si : n == 2 ? regs->dx : regs->cx;
+}
+
+static inline void ptf_fregs_or_argument(struct ftrace_regs *fregs, unsigned int n,
+					 unsigned long bits)
+{
+	struct pt_regs *regs = ptf_fregs(fregs);
+
+	*(n == 0 ? &regs->di : n == 1 ? &regs->si : n == 2 ? &regs->dx : &regs->cx) |= bits;
+}
+
+static inline void ptf_fregs_redirect(struct ftrace_regs *fregs, unsigned long ip)
+{
+	ptf_fregs(fregs)->ip = ip;
+}
+
+/*
+ * Where the body of handle_mm_fault() begins: behind the ENDBR that kernels
+ * built for IBT have, and the five bytes that ftrace patches.
+ */
+#ifdef CONFIG_X86_KERNEL_IBT
+#define PTF_FENTRY_OFFSET 4
+#else
+#define PTF_FENTRY_OFFSET 0
+#endif
+
+static inline unsigned long ptf_arch_fentry_ip(void)
+{
+	return (unsigned long)handle_mm_fault + PTF_FENTRY_OFFSET;
+}
+
+/* Is the fentry site what we jump behind: ftrace's nop, or a call of it? */
+static inline bool ptf_arch_check_fentry(void)
+{
+	static const u8 nop5[5] = { 0x0f, 0x1f, 0x44, 0x00, 0x00 };
+	const u8 *p = (const u8 *)handle_mm_fault;
+	static const u8 endbr[4] = { 0xf3, 0x0f, 0x1e, 0xfa };
+	/* an ENDBR that the kernel found unused and sealed */
+	static const u8 sealed[4] = { 0x66, 0x0f, 0x1f, 0x00 };
+	static const u8 sealed_ud1[4] = { 0x0f, 0x1f, 0x40, 0xd6 };
+
+	if (PTF_FENTRY_OFFSET && memcmp(p, endbr, 4) && memcmp(p, sealed, 4) &&
+	    memcmp(p, sealed_ud1, 4))
+		return false;
+	p += PTF_FENTRY_OFFSET;
+	return p[0] == 0xe8 || !memcmp(p, nop5, 5);
+}
+
+/*
+ * handle_mm_fault() without its hook. A direct call: an indirect one would have
+ * to land on an ENDBR where IBT is on.
+ */
+static inline vm_fault_t ptf_arch_call_behind_fentry(struct vm_area_struct *vma,
+						     unsigned long address,
+						     unsigned int flags,
+						     struct pt_regs *regs)
+{
+	register unsigned long rdi asm("rdi") = (unsigned long)vma;
+	register unsigned long rsi asm("rsi") = address;
+	register unsigned long rdx asm("rdx") = flags;
+	register unsigned long rcx asm("rcx") = (unsigned long)regs;
+	unsigned long ret;
+
+	asm volatile("call handle_mm_fault + %c[body]"
+		     : "=a"(ret), "+r"(rdi), "+r"(rsi), "+r"(rdx), "+r"(rcx),
+		       ASM_CALL_CONSTRAINT
+		     : [body] "i"(PTF_FENTRY_OFFSET + 5)
+		     : "r8", "r9", "r10", "r11", "memory", "cc");
+	return (__force vm_fault_t)ret;
+}
+
 #endif /* PTF_ARCH_X86_H */

@@ -665,7 +665,7 @@ struct ptf_file_row {
  * @out_cached_pages: pages that the file has in the cache altogether
  *
  * Errors: EBADF not an open fd, or not open for reading; ENODEV a file
- * without a page cache (pipe, directory, device).
+ * without a page cache (pipe, directory, device); EOPNOTSUPP hugetlbfs.
  */
 struct ptf_ioc_file_query {
 	__u32 size;

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What happens to a fault in an armed address space. The hook brings it here;
+ * core mm's own handler is called from here.
+ */
+#include <linux/mm.h>
+#include "edit.h"
+#include "space.h"
+#include "walk.h"
+#include "arch/x86.h"
+
+/*
+ * Make one hint present again, as core mm would, but this one only: newer
+ * kernels heal all hints of a large folio together, and with several NUMA
+ * nodes they may move the page on the occasion.
+ */
+static void ptf_fault_heal(struct vm_area_struct *vma, unsigned long addr)
+{
+	spinlock_t *ptl;
+	pte_t *ptep;
+
+	if (!vma_is_accessible(vma) || is_vm_hugetlb_page(vma))
+		return;
+	ptep = ptf_entry_lock(vma->vm_mm, addr, &ptl);
+	if (!ptep)
+		return;
+	ptf_edit_unhint_one(vma, ptep, addr);
+	ptf_entry_unlock(ptl);
+}
+
+vm_fault_t ptf_fault_handle(struct vm_area_struct *vma, unsigned long address,
+			    unsigned int flags, struct pt_regs *regs)
+{
+	struct ptf_space *sp = ptf_space_find_get(vma->vm_mm);
+	unsigned long addr = address & PAGE_MASK;
+
+	if (!sp)
+		return ptf_hook_orig(vma, address, flags, regs);
+	if (READ_ONCE(sp->nr_stash))
+		ptf_stash_restore(sp, vma->vm_mm, addr, NULL);
+	if (atomic_read(&sp->exact))
+		ptf_fault_heal(vma, addr);
+	ptf_space_put(sp);
+	/* the fault is still counted, and what else it needs is done, there */
+	return ptf_hook_orig(vma, address, flags, regs);
+}

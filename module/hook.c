@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The way into core mm's fault path and, harder, out of it again. Owns when the
+ * hook is set and that no thread is left in our text when the module goes.
+ * What is done with a fault stands in fault.c.
+ *
+ * handle_mm_fault() is hooked the way live patching does it: an ftrace op that
+ * may change the instruction pointer. All faults of user memory come through
+ * it, whoever causes them: user mode, copy_to_user() and its like, GUP, KVM. The
+ * callback looks whether anything is armed in the address space and, if so,
+ * sends the call to our wrapper instead.
+ *
+ * The wrapper calls the original by jumping behind its fentry site, where
+ * ftrace does not see the call. A plain call would be hooked again, and a test
+ * for "called by us" would be fooled by tail calls and by handler modules.
+ *
+ * A second op, which only looks, sits on __get_user_pages(): since 6.6 GUP
+ * reads through hints unless it is told not to.
+ *
+ * Going: unregistering waits for RCU-tasks, that is until every task has
+ * slept or been in user space; but a task may sleep in our wrapper. So: take
+ * the hook off; wait for RCU-tasks, then all who were redirected are counted
+ * in; wait until nobody is inside; wait for RCU-tasks again, for the few
+ * instructions between counting out and the return.
+ */
+#include <linux/delay.h>
+#include <linux/ftrace.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/percpu.h>
+#include <linux/rcupdate.h>
+#include <linux/workqueue.h>
+#include "space.h"
+#include "arch/x86.h"
+
+/* How long the hook stays without a user: taking it off costs grace periods. */
+#define PTF_HOOK_LINGER	(HZ / 2)
+
+static DEFINE_MUTEX(ptf_hook_mutex);
+static unsigned int ptf_hook_users;	/* ptf_hook_mutex */
+static bool ptf_hook_set;		/* written under ptf_hook_mutex */
+static bool ptf_hook_gup_set;
+static bool ptf_hook_usable __read_mostly;
+
+/*
+ * Threads in the wrapper. One may enter on a CPU and leave on another, so only
+ * the sum over all CPUs means something, and only once nobody can enter.
+ */
+static DEFINE_PER_CPU(long, ptf_hook_inside);
+
+static noinline vm_fault_t ptf_hook_wrapper(struct vm_area_struct *vma,
+					    unsigned long address, unsigned int flags,
+					    struct pt_regs *regs)
+{
+	vm_fault_t ret;
+
+	this_cpu_inc(ptf_hook_inside);
+	ret = ptf_fault_handle(vma, address, flags, regs);
+	this_cpu_dec(ptf_hook_inside);
+	return ret;
+}
+
+vm_fault_t ptf_hook_orig(struct vm_area_struct *vma, unsigned long address,
+			 unsigned int flags, struct pt_regs *regs)
+{
+	return ptf_arch_call_behind_fentry(vma, address, flags, regs);
+}
+
+static void notrace ptf_hook_callback(unsigned long ip, unsigned long parent_ip,
+				      struct ftrace_ops *op, struct ftrace_regs *fregs)
+{
+	struct vm_area_struct *vma = (void *)ptf_fregs_argument(fregs, 0);
+
+	if (unlikely(ptf_space_find(vma->vm_mm)))
+		ptf_fregs_redirect(fregs, (unsigned long)ptf_hook_wrapper);
+}
+
+static struct ftrace_ops ptf_hook_ops = {
+	.func	= ptf_hook_callback,
+	.flags	= PTF_FTRACE_SAVE | FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT,
+};
+
+#ifdef PTF_FOLL_HONOR
+/* long __get_user_pages(struct mm_struct *mm, start, nr_pages, gup_flags, ...) */
+static void notrace ptf_hook_gup_callback(unsigned long ip, unsigned long parent_ip,
+					  struct ftrace_ops *op,
+					  struct ftrace_regs *fregs)
+{
+	struct ptf_space *sp = ptf_space_find((void *)ptf_fregs_argument(fregs, 0));
+
+	if (unlikely(sp) && atomic_read(&sp->gup))
+		ptf_fregs_or_argument(fregs, 3, PTF_FOLL_HONOR);
+}
+
+static struct ftrace_ops ptf_hook_gup_ops = {
+	.func	= ptf_hook_gup_callback,
+	.flags	= PTF_FTRACE_SAVE | FTRACE_OPS_FL_PERMANENT,
+};
+
+static int ptf_hook_gup_register(void)
+{
+	static char name[] = "__get_user_pages";
+	int err = ftrace_set_filter(&ptf_hook_gup_ops, name, strlen(name), 1);
+
+	return err ?: register_ftrace_function(&ptf_hook_gup_ops);
+}
+
+static void ptf_hook_gup_unregister(void)
+{
+	unregister_ftrace_function(&ptf_hook_gup_ops);
+	ftrace_free_filter(&ptf_hook_gup_ops);
+}
+#else
+/* GUP honours hints by itself in this kernel. */
+static int ptf_hook_gup_register(void) { return 0; }
+static void ptf_hook_gup_unregister(void) { }
+#endif
+
+static void ptf_hook_off(void)
+{
+	lockdep_assert_held(&ptf_hook_mutex);
+	if (!ptf_hook_set)
+		return;
+	unregister_ftrace_function(&ptf_hook_ops);
+	if (ptf_hook_gup_set)
+		ptf_hook_gup_unregister();
+	ptf_hook_gup_set = false;
+	WRITE_ONCE(ptf_hook_set, false);
+}
+
+static void ptf_hook_linger_fn(struct work_struct *work)
+{
+	mutex_lock(&ptf_hook_mutex);
+	if (!ptf_hook_users)
+		ptf_hook_off();
+	mutex_unlock(&ptf_hook_mutex);
+}
+
+static DECLARE_DELAYED_WORK(ptf_hook_linger, ptf_hook_linger_fn);
+
+/**
+ * ptf_hook_get() - have the hook set until ptf_hook_put()
+ *
+ * Return: 0; -EBUSY a live patch or another user redirects handle_mm_fault(),
+ * or ftrace is off (sysctl kernel.ftrace_enabled); -EOPNOTSUPP its first bytes
+ * are not what we can call behind
+ */
+int ptf_hook_get(void)
+{
+	int err = 0;
+
+	mutex_lock(&ptf_hook_mutex);
+	if (!ptf_hook_set) {
+		err = ptf_hook_usable ? 0 : -EOPNOTSUPP;
+		if (!err)
+			err = register_ftrace_function(&ptf_hook_ops);
+		if (!err) {
+			WRITE_ONCE(ptf_hook_set, true);
+			/* what needs it asks ptf_hook_has_gup() */
+			ptf_hook_gup_set = !ptf_hook_gup_register();
+		}
+	}
+	if (!err)
+		ptf_hook_users++;
+	mutex_unlock(&ptf_hook_mutex);
+	return err;
+}
+
+void ptf_hook_put(void)
+{
+	mutex_lock(&ptf_hook_mutex);
+	if (!--ptf_hook_users)
+		mod_delayed_work(system_wq, &ptf_hook_linger, PTF_HOOK_LINGER);
+	mutex_unlock(&ptf_hook_mutex);
+}
+
+bool ptf_hook_is_set(void)
+{
+	return READ_ONCE(ptf_hook_set);
+}
+
+bool ptf_hook_has_gup(void)
+{
+	return READ_ONCE(ptf_hook_gup_set);
+}
+
+static long ptf_hook_count_inside(void)
+{
+	long sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += per_cpu(ptf_hook_inside, cpu);
+	return sum;
+}
+
+/* Could this kernel be hooked, were nobody in the way? */
+bool ptf_hook_can(void)
+{
+	return ptf_hook_usable;
+}
+
+void ptf_hook_init(void)
+{
+	ptf_hook_usable = ptf_arch_check_fentry() &&
+		!ftrace_set_filter_ip(&ptf_hook_ops, ptf_arch_fentry_ip(), 0, 1);
+	if (!ptf_hook_usable)
+		pr_warn("handle_mm_fault() can't be hooked here: hints only\n");
+}
+
+/* All sessions are closed: nobody sets the hook again. */
+void ptf_hook_exit(void)
+{
+	cancel_delayed_work_sync(&ptf_hook_linger);
+	mutex_lock(&ptf_hook_mutex);
+	ptf_hook_off();
+	mutex_unlock(&ptf_hook_mutex);
+	synchronize_rcu_tasks();
+	while (ptf_hook_count_inside())
+		msleep(20);
+	synchronize_rcu_tasks();
+	ftrace_free_filter(&ptf_hook_ops);
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Armed address spaces: their lifetimes, the table that the hook looks them up
+ * in, and what core mm tells us about them through an mmu notifier. What is
+ * remembered in them belongs to stash.c and the rules.
+ *
+ * A space exists from the first thing that a session arms in an address space
+ * to the last one's end. It does not keep the address space alive: when that
+ * ends, release puts everything back while the page tables still stand, and
+ * the space is an empty shell until its users let go of it.
+ *
+ * The hook is set as long as there is a space. A stash must never outlive the
+ * hook, so the space goes first.
+ */
+#include <linux/hashtable.h>
+#include <linux/mm.h>
+#include <linux/mmap_lock.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include "space.h"
+
+#define PTF_SPACE_BITS 6
+
+static DEFINE_MUTEX(ptf_space_mutex);
+static DEFINE_HASHTABLE(ptf_spaces, PTF_SPACE_BITS);
+
+/* Callable from the hook: preemption is off there, which RCU counts. */
+struct ptf_space *ptf_space_find(struct mm_struct *mm)
+{
+	struct ptf_space *sp;
+
+	hash_for_each_possible_rcu(ptf_spaces, sp, node, (unsigned long)mm) {
+		if (sp->mn.mm == mm)
+			return sp;
+	}
+	return NULL;
+}
+
+struct ptf_space *ptf_space_find_get(struct mm_struct *mm)
+{
+	struct ptf_space *sp;
+
+	rcu_read_lock();
+	sp = ptf_space_find(mm);
+	if (sp && !refcount_inc_not_zero(&sp->refs))
+		sp = NULL;
+	rcu_read_unlock();
+	return sp;
+}
+
+void ptf_space_put(struct ptf_space *sp)
+{
+	if (refcount_dec_and_test(&sp->refs))
+		kfree_rcu(sp, rcu);
+}
+
+/*
+ * Core mm is about to work on a range: put back what we took from it, and take
+ * nothing more until it is done. Called in any context that may not sleep
+ * (OOM reaper) and while reclaim runs: takes spinlocks only, allocates nothing,
+ * always succeeds.
+ */
+static int ptf_space_invalidate_start(struct mmu_notifier *mn,
+				      const struct mmu_notifier_range *range)
+{
+	struct ptf_space *sp = container_of(mn, struct ptf_space, mn);
+
+	spin_lock(&sp->lock);
+	sp->windows++;
+	spin_unlock(&sp->lock);
+	ptf_stash_restore_range(sp, range->mm, range->start, range->end, NULL);
+	return 0;
+}
+
+static void ptf_space_invalidate_end(struct mmu_notifier *mn,
+				     const struct mmu_notifier_range *range)
+{
+	struct ptf_space *sp = container_of(mn, struct ptf_space, mn);
+
+	spin_lock(&sp->lock);
+	sp->windows--;
+	spin_unlock(&sp->lock);
+}
+
+/* The address space ends; its page tables are still there, whoever calls. */
+static void ptf_space_release(struct mmu_notifier *mn, struct mm_struct *mm)
+{
+	struct ptf_space *sp = container_of(mn, struct ptf_space, mn);
+
+	spin_lock(&sp->lock);
+	sp->windows++;		/* for ever: nothing is taken any more */
+	spin_unlock(&sp->lock);
+	ptf_stash_restore_range(sp, mm, 0, TASK_SIZE_MAX, NULL);
+	spin_lock(&sp->lock);
+	sp->dead = true;
+	spin_unlock(&sp->lock);
+	wake_up_all(&sp->gone);
+}
+
+static struct mmu_notifier *ptf_space_alloc(struct mm_struct *mm)
+{
+	struct ptf_space *sp = kzalloc(sizeof(*sp), GFP_KERNEL_ACCOUNT);
+
+	if (!sp)
+		return ERR_PTR(-ENOMEM);
+	refcount_set(&sp->refs, 1);
+	INIT_HLIST_NODE(&sp->node);
+	spin_lock_init(&sp->lock);
+	sp->stash = RB_ROOT;
+	init_waitqueue_head(&sp->gone);
+	return &sp->mn;
+}
+
+static void ptf_space_free(struct mmu_notifier *mn)
+{
+	ptf_space_put(container_of(mn, struct ptf_space, mn));
+}
+
+static const struct mmu_notifier_ops ptf_space_ops = {
+	.invalidate_range_start	= ptf_space_invalidate_start,
+	.invalidate_range_end	= ptf_space_invalidate_end,
+	.release		= ptf_space_release,
+	.alloc_notifier		= ptf_space_alloc,
+	.free_notifier		= ptf_space_free,
+};
+
+/**
+ * ptf_space_open() - arm an address space
+ * @mm: held by the caller with mm_users; mmap_lock not held
+ *
+ * Return: the space, to be given back with ptf_space_close(); -EBUSY another
+ * user of the fault handler is in the way, -EOPNOTSUPP this kernel can't be
+ * hooked, -ENOMEM, -EINTR
+ */
+struct ptf_space *ptf_space_open(struct mm_struct *mm)
+{
+	struct mmu_notifier *mn;
+	struct ptf_space *sp;
+	int err;
+
+	err = ptf_hook_get();
+	if (err)
+		return ERR_PTR(err);
+	if (mmap_write_lock_killable(mm)) {
+		ptf_hook_put();
+		return ERR_PTR(-EINTR);
+	}
+	/* inside mmap_lock: whoever holds that for long stops nobody else */
+	mutex_lock(&ptf_space_mutex);
+	mn = mmu_notifier_get_locked(&ptf_space_ops, mm);
+	if (!IS_ERR(mn)) {
+		sp = container_of(mn, struct ptf_space, mn);
+		if (!sp->users++)
+			hash_add_rcu(ptf_spaces, &sp->node, (unsigned long)mm);
+	} else {
+		sp = ERR_CAST(mn);
+	}
+	mutex_unlock(&ptf_space_mutex);
+	mmap_write_unlock(mm);
+	if (IS_ERR(sp))
+		ptf_hook_put();
+	return sp;
+}
+
+/* Whatever the caller had armed in it is undone already. */
+void ptf_space_close(struct ptf_space *sp)
+{
+	mutex_lock(&ptf_space_mutex);
+	if (!--sp->users)
+		hash_del_rcu(&sp->node);
+	mmu_notifier_put(&sp->mn);
+	mutex_unlock(&ptf_space_mutex);
+	ptf_hook_put();
+}
+
+/* All sessions are closed; wait for the last shells. */
+void ptf_space_exit(void)
+{
+	mmu_notifier_synchronize();
+	rcu_barrier();
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* An armed address space: what the module remembers about it. See space.c. */
+#ifndef PTF_SPACE_H
+#define PTF_SPACE_H
+
+#include <linux/mmu_notifier.h>
+#include <linux/rbtree.h>
+#include <linux/refcount.h>
+#include <linux/wait.h>
+#include "ptefault.h"
+
+/**
+ * struct ptf_space - one address space that something is armed in
+ * @mn: subscription, one per address space, shared by all sessions
+ * @node: in the table that the hook looks into, under RCU
+ * @refs: one for the users, one for each thread in the hook's wrapper
+ * @users: sessions' targets that hold it, under ptf_space_mutex
+ * @exact: users who want hints healed one by one, by us
+ * @gup: users who want kernel-mode accesses to fault on hints
+ * @lock: innermost lock of all, inside the page table lock
+ * @windows: invalidations under way; no new stash while there is one (@lock)
+ * @dead: release has run, nothing is stashed and nothing will be (@lock)
+ * @stash: struct ptf_stash by address (@lock)
+ * @nr_stash: how many
+ * @gone: woken when @dead is set
+ */
+struct ptf_space {
+	struct mmu_notifier mn;
+	struct hlist_node node;
+	refcount_t refs;
+	unsigned int users;
+	atomic_t exact;
+	atomic_t gup;
+	spinlock_t lock;
+	unsigned int windows;
+	bool dead;
+	struct rb_root stash;
+	unsigned long nr_stash;
+	wait_queue_head_t gone;
+	struct rcu_head rcu;
+};
+
+struct ptf_space *ptf_space_open(struct mm_struct *mm);
+void ptf_space_close(struct ptf_space *sp);
+struct ptf_space *ptf_space_find(struct mm_struct *mm);
+struct ptf_space *ptf_space_find_get(struct mm_struct *mm);
+void ptf_space_put(struct ptf_space *sp);
+void ptf_space_exit(void);
+
+/* hook.c */
+bool ptf_hook_can(void);
+int ptf_hook_get(void);
+void ptf_hook_put(void);
+bool ptf_hook_is_set(void);
+bool ptf_hook_has_gup(void);
+void ptf_hook_init(void);
+void ptf_hook_exit(void);
+
+/* stash.c */
+
+/**
+ * struct ptf_stash - an entry taken away
+ * @rb: in ptf_space.stash, or in a pool of unused ones
+ * @addr: page
+ * @pte: what stood there, with the mapping's own reference to the page
+ * @owner: target that took it
+ */
+struct ptf_stash {
+	union {
+		struct rb_node rb;
+		struct ptf_stash *next;
+	};
+	unsigned long addr;
+	pte_t pte;
+	struct ptf_target *owner;
+};
+
+int ptf_stash_pool_fill(struct ptf_stash **pool, unsigned int nr);
+void ptf_stash_pool_free(struct ptf_stash **pool);
+int ptf_stash_take(struct ptf_space *sp, struct mm_struct *mm, unsigned long addr,
+		   pte_t *ptep, struct ptf_stash *s);
+bool ptf_stash_restore(struct ptf_space *sp, struct mm_struct *mm,
+		       unsigned long addr, struct ptf_target *owner);
+unsigned long ptf_stash_restore_range(struct ptf_space *sp, struct mm_struct *mm,
+				      unsigned long start, unsigned long end,
+				      struct ptf_target *owner);
+bool ptf_stash_find(struct ptf_space *sp, unsigned long addr, pte_t *pte);
+
+/* fault.c */
+vm_fault_t ptf_fault_handle(struct vm_area_struct *vma, unsigned long address,
+			    unsigned int flags, struct pt_regs *regs);
+vm_fault_t ptf_hook_orig(struct vm_area_struct *vma, unsigned long address,
+			 unsigned int flags, struct pt_regs *regs);
+
+#endif /* PTF_SPACE_H */

@@ -8,6 +8,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <ptefault/advise.h>
 #include <ptefault/query.h>
@@ -72,7 +75,7 @@ static const char *skip_way(int reason)
 	case PTF_SKIP_EMPTY:
 		return "touch the pages first, or drive the fault handler for them";
 	case PTF_SKIP_THP:
-		return "say what to do with a huge page: as a whole (PMD), or split first (SPLIT)";
+		return "say what to do with a huge page: flag PMD (as a whole) or SPLIT (split it first)";
 	case PTF_SKIP_PINNED:
 		return "wait until the DMA that pins the page is done";
 	case PTF_SKIP_FOREIGN:
@@ -107,6 +110,8 @@ static int advise_fail(const char *op, int err, uint64_t start, uint64_t end,
 		skip = PTF_SKIP_EMPTY;
 	if (err == ENOMEM)
 		skip = PTF_SKIP_HOLE;
+	if (err == ENOSPC)
+		skip = PTF_SKIP_NOSPACE;
 	ptf_fail(err, ptf_errno_layer(err), op, ptf_addr(at), end - start,
 		 at - start, skip >= 0 ? "%s" : NULL, ptf_skip_text(skip));
 	if (skip >= 0)
@@ -114,90 +119,284 @@ static int advise_fail(const char *op, int err, uint64_t start, uint64_t end,
 	return -err;
 }
 
+/* Is it the calling process whose memory is meant? */
+static bool is_own(const struct ptf_session *session,
+		   const struct ptf_target *target)
+{
+	if (target)
+		return target->pid == getpid();
+	return session->owner == getpid();
+}
+
 /* madvise(2), for the caller's own memory or another process's. */
-static int kernel_advise(const struct ptf_target *target, const char *op,
+static int kernel_advise(const struct ptf_session *session,
+			 const struct ptf_target *target, const char *op,
 			 uint64_t start, uint64_t end, unsigned int advice,
 			 struct ptf_advise_result *r)
 {
 	size_t len = end - start;
 	int err;
 
-	if (!target || target->id == PTF_TARGET_SELF)
+	if (is_own(session, target)) {
 		err = ptf_advise_op(op, (void *)(uintptr_t)start, len, advice,
 				    true);
-	else
+	} else if (target) {
 		err = ptf_advise_process_unchecked(target->pidfd, start, len,
 						   advice);
+	} else {
+		ptf_fail(EOPNOTSUPP, PTF_LAYER_PROCESS, op, NULL, 0, 0,
+			 "the session was opened by another process");
+		ptf_fail_way("open that process as a target");
+		return -EOPNOTSUPP;
+	}
 	r->next = err ? start + ptf_failure_last()->done : end;
 	return err;
 }
 
-struct swapped {
-	uint64_t present;
-	uint64_t swap;
-	uint64_t none;
-};
+/*
+ * SWAPOUT by the kernel's own PAGEOUT, which answers 0 whatever it did and
+ * leaves what it wrote in the swap cache, so that the next access would not be
+ * a major fault. So: PAGEOUT, wait until it is written, read a byte of each
+ * page, which maps them clean out of the swap cache, and PAGEOUT once more:
+ * now there is nothing to write and they are gone at once. (A shmem page would
+ * only become dirty again by that; its first access may be a minor fault.) The
+ * rows before and after tell what moved.
+ */
 
-static int count_swapped(const struct ptf_row *row, const struct ptf_vma *vma,
-			 const char *name, void *arg)
+/* PTF_SKIP_* for a row that can't be swapped out, -1 if it can. */
+static int swap_skip(const struct ptf_row *row, const struct ptf_vma *vma)
 {
-	struct swapped *s = arg;
+	if (!vma)
+		return PTF_SKIP_HOLE;
+	if (vma->flags & PTF_VMA_HUGETLB)
+		return PTF_SKIP_HUGETLB;
+	if (vma->flags & PTF_VMA_SECRETMEM)
+		return PTF_SKIP_SECRETMEM;
+	if (vma->flags & (PTF_VMA_SPECIAL | PTF_VMA_PFNMAP | PTF_VMA_IO))
+		return PTF_SKIP_SPECIAL;
+	switch (row->state) {
+	case PTF_STATE_NONE:
+		return PTF_SKIP_EMPTY;
+	case PTF_STATE_PROTNONE:
+		return PTF_SKIP_PROTNONE;
+	case PTF_STATE_PRESENT:
+	case PTF_STATE_HINT:
+		break;
+	default:
+		return PTF_SKIP_SWAPPED;
+	}
+	/* Swap is for what has no file; PAGEOUT would drop the others. */
+	if (row->kind != PTF_KIND_ANON && row->kind != PTF_KIND_SHMEM &&
+	    !(row->kind == PTF_KIND_THP &&
+	      (!(vma->flags & PTF_VMA_FILE) || vma->flags & PTF_VMA_SHMEM)))
+		return PTF_SKIP_KIND;
+	if (vma->flags & PTF_VMA_LOCKED)
+		return PTF_SKIP_BUSY;
+	if (row->flags & PTF_FOLIO_PINNED)
+		return PTF_SKIP_PINNED;
+	return -1;
+}
 
-	(void)vma;
-	(void)name;
-	if (row->state == PTF_STATE_SWAP)
-		s->swap += row->nr_pages;
-	else if (row->state == PTF_STATE_NONE)
-		s->none += row->nr_pages;
-	else
-		s->present += row->nr_pages;
+static bool in_swap(const struct ptf_row *row)
+{
+	return row->state == PTF_STATE_SWAP ||
+	       (row->state == PTF_STATE_NONE &&
+		row->file_state == PTF_FILEMAP_SWAP);
+}
+
+static uint64_t row_end(const struct ptf_row *row)
+{
+	return row->start + row->nr_pages * ptf_page_bytes();
+}
+
+/* One read for each page of a run, in whoever's memory it is. */
+static void read_pages(const struct ptf_session *session,
+		       const struct ptf_target *target,
+		       const struct ptf_row *row)
+{
+	pid_t pid = is_own(session, target) ? getpid() : target->pid;
+	struct iovec remote[64], local;
+	size_t page = ptf_page_bytes();
+	char bytes[PTF_ARRAY_SIZE(remote)];
+	uint64_t i = 0;
+	size_t n;
+
+	while (i < row->nr_pages) {
+		for (n = 0; n < PTF_ARRAY_SIZE(remote) &&
+		     i + n < row->nr_pages; n++) {
+			remote[n].iov_base =
+				(void *)(uintptr_t)(row->start + (i + n) * page);
+			remote[n].iov_len = 1;
+		}
+		local.iov_base = bytes;
+		local.iov_len = n;
+		if (process_vm_readv(pid, &local, 1, remote, n, 0) < 0)
+			return;
+		i += n;
+	}
+}
+
+/* One PAGEOUT over every run that can go. */
+static int pageout(const struct ptf_session *session,
+		   const struct ptf_target *target, const char *op,
+		   const struct ptf_report *report)
+{
+	struct ptf_advise_result r;
+	size_t i;
+	int err;
+
+	for (i = 0; i < report->nr_rows; i++) {
+		const struct ptf_row *row = &report->rows[i];
+
+		if (swap_skip(row, ptf_report_vma(report, row)) >= 0)
+			continue;
+		err = kernel_advise(session, target, op, row->start,
+				    row_end(row), MADV_PAGEOUT, &r);
+		if (err)
+			return err;
+	}
 	return 0;
 }
 
-/*
- * SWAPOUT by the kernel's own PAGEOUT. That one answers 0 whatever it did, so
- * the rows before and after tell what moved.
- */
+static int not_written(const struct ptf_row *row, const struct ptf_vma *vma,
+		       const char *name, void *arg)
+{
+	uint64_t *pages = arg;
+
+	(void)vma;
+	(void)name;
+	if (row->flags & PTF_FOLIO_WRITEBACK)
+		*pages += row->nr_pages;
+	return 0;
+}
+
+static void read_back(const struct ptf_session *session,
+		      const struct ptf_target *target,
+		      const struct ptf_report *report,
+		      const struct ptf_row *row)
+{
+	const struct ptf_vma *vma = ptf_report_vma(report, row);
+
+	if (swap_skip(row, vma) < 0 && !(vma->flags & PTF_VMA_SHMEM))
+		read_pages(session, target, row);
+}
+
+/* Until nothing of the range is under writeback, for two seconds at most. */
+static void wait_written(const struct ptf_session *session,
+			 const struct ptf_target *target,
+			 const struct ptf_report *report, uint64_t start,
+			 uint64_t end)
+{
+	struct timespec nap = { .tv_nsec = 1000 * 1000 };
+	uint64_t pages;
+	size_t i;
+
+	for (int ms = 0; ms < 2000; ms += nap.tv_nsec / 1000000) {
+		nanosleep(&nap, NULL);
+		for (i = 0; i < report->nr_rows; i++)
+			read_back(session, target, report, &report->rows[i]);
+		pages = 0;
+		if (ptf_session_query(session, target, start, end,
+				      PTF_QUERY_F_MAPPED, not_written,
+				      &pages) < 0 || !pages)
+			return;
+		if (nap.tv_nsec < 64 * 1000 * 1000)
+			nap.tv_nsec *= 2;
+	}
+}
+
+/* What the rows say now of the pages that could go: fills in the counts. */
+static int swap_count(const struct ptf_session *session,
+		      const struct ptf_target *target,
+		      const struct ptf_report *before,
+		      struct ptf_advise_result *r)
+{
+	size_t i, k;
+
+	for (i = 0; i < before->nr_rows; i++) {
+		const struct ptf_row *row = &before->rows[i], *now;
+		int skip = swap_skip(row, ptf_report_vma(before, row));
+		struct ptf_report *after;
+		ssize_t n;
+
+		if (in_swap(row)) {
+			r->same_pages += row->nr_pages;
+			continue;
+		}
+		if (skip >= 0) {
+			r->skipped_pages[skip] += row->nr_pages;
+			continue;
+		}
+		n = ptf_report_create(session, target, row->start,
+				      row_end(row), PTF_QUERY_F_HOLES, &after);
+		if (n < 0)
+			return n;
+		for (k = 0; k < after->nr_rows; k++) {
+			now = &after->rows[k];
+			if (in_swap(now))
+				r->done_pages += now->nr_pages;
+			else
+				r->skipped_pages[PTF_SKIP_BUSY] +=
+					now->nr_pages;
+		}
+		ptf_report_free(after);
+	}
+	return 0;
+}
+
 static int swapout(const struct ptf_session *session,
 		   const struct ptf_target *target, const char *op,
 		   uint64_t start, uint64_t end, uint32_t flags,
 		   struct ptf_advise_result *r)
 {
-	struct swapped before = { 0 }, after = { 0 };
+	struct ptf_report *before;
 	struct sysinfo info;
-	ssize_t n;
-	int err;
+	bool any = false;
+	size_t i;
+	int ret;
 
-	if (flags & ~PTF_ADVISE_UNCHECKED) {
-		ptf_fail(EOPNOTSUPP, PTF_LAYER_ARGUMENT, op, NULL, 0, 0,
-			 "no flag but UNCHECKED goes with SWAPOUT");
-		return -EOPNOTSUPP;
+	if (flags & ~(PTF_ADVISE_UNCHECKED | PTF_ADVISE_F_STRICT |
+		      PTF_ADVISE_F_ONESHOT))
+		return ptf_fail(EOPNOTSUPP, PTF_LAYER_ARGUMENT, op, NULL, 0, 0,
+				"a flag that has no meaning for SWAPOUT");
+	ret = ptf_report_create(session, target, start, end, PTF_QUERY_F_HOLES,
+				&before);
+	if (ret < 0)
+		return ret;
+	for (i = 0; i < before->nr_rows; i++) {
+		const struct ptf_row *row = &before->rows[i];
+		int skip = swap_skip(row, ptf_report_vma(before, row));
+
+		any |= skip < 0;
+		if (skip < 0 || in_swap(row) ||
+		    !(flags & PTF_ADVISE_F_STRICT))
+			continue;
+		r->next = row->start;
+		r->skipped_pages[skip] = row->nr_pages;
+		ret = advise_fail(op, ptf_skip_errno(skip), start, end, r);
+		goto out;
 	}
-	if (!sysinfo(&info) && !info.freeswap) {
-		r->next = start;
-		return advise_fail(op, ENOSPC, start, end, r);
+	if (any && !sysinfo(&info) && !info.freeswap) {
+		ret = advise_fail(op, ENOSPC, start, end, r);
+		goto out;
 	}
-	n = ptf_session_query(session, target, start, end, PTF_QUERY_F_MAPPED,
-			      count_swapped, &before);
-	if (n < 0)
-		return n;
-	if (!before.present && !before.swap)
-		return advise_fail(op, before.none ? ENODATA : ENOMEM, start,
-				   end, r);
-	err = kernel_advise(target, op, start, end, MADV_PAGEOUT, r);
-	if (err)
-		return err;
-	n = ptf_session_query(session, target, start, end, PTF_QUERY_F_MAPPED,
-			      count_swapped, &after);
-	if (n < 0)
-		return n;
+	ret = any ? pageout(session, target, op, before) : 0;
+	if (!ret && any) {
+		wait_written(session, target, before, start, end);
+		ret = pageout(session, target, op, before);
+	}
+	if (!ret)
+		ret = swap_count(session, target, before, r);
+	if (ret < 0)
+		goto out;
+	ret = 0;
 	r->next = end;
-	r->same_pages = before.swap;
-	r->done_pages = after.swap > before.swap ? after.swap - before.swap : 0;
-	r->skipped_pages[PTF_SKIP_BUSY] = after.present;
-	if (!r->done_pages && after.present)
-		return advise_fail(op, EBUSY, start, end, r);
-	return 0;
+	if (!r->done_pages && !r->same_pages && main_skip(r) >= 0)
+		ret = advise_fail(op, ptf_skip_errno(main_skip(r)), start, end,
+				  r);
+out:
+	ptf_report_free(before);
+	return ret;
 }
 
 int ptf_session_advise(const struct ptf_session *session,
@@ -229,7 +428,8 @@ int ptf_session_advise(const struct ptf_session *session,
 				       NULL, 0, 0,
 				       "the kernel's advice takes no flags");
 		else
-			err = kernel_advise(target, op, start, end, advice, &r);
+			err = kernel_advise(session, target, op, start, end,
+					    advice, &r);
 		goto out;
 	}
 	err = ptf_range_check(op, start, end);

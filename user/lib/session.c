@@ -114,6 +114,7 @@ int ptf_session_open(const struct ptf_session_options *options,
 	err = handshake(session, o.required, device, op);
 	if (err)
 		goto close_fd;
+	session->owner = getpid();
 	*out = session;
 	return 0;
 

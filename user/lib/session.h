@@ -14,6 +14,7 @@
 
 struct ptf_session {
 	int fd;
+	pid_t owner;	/* process that opened it, 0 if it was passed on */
 	struct ptf_ioc_features_get features;
 };
 

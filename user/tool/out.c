@@ -275,6 +275,10 @@ static const char *pte_words(const struct run *run, char *buf, size_t len)
 	case PTF_KIND_SHMEM:
 		word(buf, len, "shmem page");
 		break;
+	case PTF_KIND_KSM:
+		if (row->state != PTF_STATE_PRESENT)
+			word(buf, len, "KSM page");
+		break;
 	case PTF_KIND_SPECIAL:
 		word(buf, len, "special");
 		break;
@@ -286,8 +290,8 @@ static const char *pte_words(const struct run *run, char *buf, size_t len)
 		break;
 	}
 	word(buf, len, f & PTF_ROW_WRITE ? "writable" : "read-only");
-	/* A hint has lost its NX bit; the mapping says what it had. */
-	if (f & PTF_ROW_EXEC && row->state != PTF_STATE_HINT)
+	/* What is not present has lost its NX bit. */
+	if (f & PTF_ROW_EXEC && row->state == PTF_STATE_PRESENT)
 		word(buf, len, "executable");
 	if (f & PTF_ROW_DIRTY)
 		word(buf, len, "dirty");

@@ -135,25 +135,21 @@ void ours_one(void)
 
 static void before_clear(int n)
 {
-	(void)n;
 	do_advise(PTF_ADV_PRESENT);
 }
 
 static void before_present(int n)
 {
-	(void)n;
 	do_advise(PTF_ADV_NOTPRESENT);
 }
 
 static void bulk_clear(int n)
 {
-	(void)n;
 	do_advise(PTF_ADV_NOTPRESENT);
 }
 
 static void bulk_present(int n)
 {
-	(void)n;
 	do_advise(PTF_ADV_PRESENT);
 }
 

@@ -78,7 +78,6 @@ static void catch(int sig, void (*handler)(int, siginfo_t *, void *))
 
 static void on_segv_protect(int sig, siginfo_t *si, void *uc)
 {
-	(void)sig, (void)si, (void)uc;
 	mprotect(mem, BENCH_PAGE, PROT_READ | PROT_WRITE);
 }
 
@@ -100,7 +99,6 @@ void today_mprotect(void)
 
 static void on_segv_guard(int sig, siginfo_t *si, void *uc)
 {
-	(void)sig, (void)si, (void)uc;
 	madvise(mem, BENCH_PAGE, MADV_GUARD_REMOVE);
 }
 
@@ -124,14 +122,12 @@ void today_guard(void)
 
 static void on_segv_step(int sig, siginfo_t *si, void *uc)
 {
-	(void)sig, (void)si;
 	mprotect(mem, BENCH_PAGE, PROT_READ | PROT_WRITE);
 	((ucontext_t *)uc)->uc_mcontext.gregs[REG_EFL] |= FLAG_TF;
 }
 
 static void on_trap_step(int sig, siginfo_t *si, void *uc)
 {
-	(void)sig, (void)si;
 	((ucontext_t *)uc)->uc_mcontext.gregs[REG_EFL] &= ~FLAG_TF;
 	mprotect(mem, BENCH_PAGE, PROT_NONE);
 }
@@ -209,9 +205,8 @@ static void protect_none(int n)
 
 static void clear_refs(int n)
 {
-	(void)n;
 	if (pwrite(fd, "4", 1, 0) != 1)
-		bench_skip("clear_refs: %s", strerror(errno));
+		bench_skip("/proc/self/clear_refs: %s", strerror(errno));
 }
 
 void today_bulk(void)
@@ -224,7 +219,7 @@ void today_bulk(void)
 	populate(BULK);
 	fd = open("/proc/self/clear_refs", O_WRONLY);
 	if (fd < 0)
-		bench_skip("clear_refs: %s", strerror(errno));
+		bench_skip("/proc/self/clear_refs: %s", strerror(errno));
 	bench_result("clear_refs_per_page", bench_best(5, BULK, populate, clear_refs));
 	bench_note("clear_refs_per_page", "write-protected, all of the process");
 	bench_result("clear_refs_write_one", bench_best(3, BULK, clear_refs, populate));

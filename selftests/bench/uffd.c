@@ -191,7 +191,6 @@ void today_uffd_rwp_async(void)
 
 static void on_bus(int sig, siginfo_t *si, void *uc)
 {
-	(void)sig, (void)si;
 	((ucontext_t *)uc)->uc_mcontext.gregs[REG_RIP] += BENCH_TOUCH_BYTES;
 }
 

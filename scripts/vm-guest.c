@@ -869,6 +869,31 @@ static void clear_up(void)
 	}
 }
 
+/*
+ * Two scans, because an object has to look lost twice and be some seconds old.
+ * What is found goes into the kernel log, where the runner sees it.
+ */
+static void look_for_leaks(void)
+{
+	static const char path[] = "/sys/kernel/debug/kmemleak";
+	char line[256];
+	int left = 60;
+	FILE *f;
+
+	sleep(6);
+	write_file(path, "scan");
+	sleep(6);
+	write_file(path, "scan");
+	f = fopen(path, "re");
+	if (!f) {
+		say("this kernel has no kmemleak");
+		return;
+	}
+	while (left-- && fgets(line, sizeof(line), f))
+		kmsg("<4>kmemleak: %s", line);
+	fclose(f);
+}
+
 static int32_t read_taint(void)
 {
 	FILE *f = fopen("/proc/sys/kernel/tainted", "re");
@@ -932,6 +957,9 @@ int main(void)
 		if (ret)
 			fail("%s: %s", config_n("module", i), strerror(-ret));
 	}
+	/* What the boot has lost is not COMMAND's doing. */
+	if (config_flag("kmemleak"))
+		write_file("/sys/kernel/debug/kmemleak", "clear");
 	settle = config("settle");
 	if (settle)
 		usleep(strtoul(settle, NULL, 10) * 1000);
@@ -948,6 +976,8 @@ int main(void)
 	start_command();
 	run_command(sigfd);
 	clear_up();
+	if (config_flag("kmemleak"))
+		look_for_leaks();
 
 	end[0] = g.status;
 	end[1] = read_taint();

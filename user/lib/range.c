@@ -436,7 +436,7 @@ int ptf_session_advise(const struct ptf_session *session,
 	if (err)
 		goto out;
 	if (advice == PTF_ADV_SWAPOUT &&
-	    !ptf_session_has_advice(session, advice)) {
+	    !ptf_module_has_advice(session, advice)) {
 		err = swapout(session, target, op, start, end, flags, &r);
 		goto out;
 	}
@@ -455,7 +455,7 @@ int ptf_session_advise(const struct ptf_session *session,
 	memcpy(r.skipped_pages, arg.out_skipped_pages,
 	       sizeof(r.skipped_pages));
 	if (err == -EOPNOTSUPP && main_skip(&r) < 0 &&
-	    !ptf_session_has_advice(session, advice)) {
+	    !ptf_module_has_advice(session, advice)) {
 		ptf_fail(EOPNOTSUPP, PTF_LAYER_MODULE, op, NULL, 0, 0,
 			 "the module can't serve this advice here");
 		ptf_fail_way("`ptefault stat` lists what it can; ptefault(7) says why not the others");

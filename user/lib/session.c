@@ -167,12 +167,21 @@ ptf_session_features(const struct ptf_session *session)
 	return &session->features;
 }
 
-int ptf_session_has_advice(const struct ptf_session *session,
+bool ptf_module_has_advice(const struct ptf_session *session,
 			   unsigned int advice)
 {
 	if (advice <= PTF_ADV_BASE || advice - PTF_ADV_BASE > 63)
-		return 0;
+		return false;
 	return session->features.out_advice >> (advice - PTF_ADV_BASE) & 1;
+}
+
+int ptf_session_has_advice(const struct ptf_session *session,
+			   unsigned int advice)
+{
+	/* By the module, or with its rows over the kernel's PAGEOUT. */
+	return ptf_module_has_advice(session, advice) ||
+	       (advice == PTF_ADV_SWAPOUT &&
+		session->features.out_features & PTF_FEATURE_QUERY);
 }
 
 int ptf_session_stat(const struct ptf_session *session,

@@ -28,6 +28,10 @@ struct ptf_target {
 /* ioctl() answering 0 or a negative errno. */
 int ptf_ioctl(const struct ptf_session *session, unsigned long cmd, void *arg);
 
+/* Does the module itself serve it? */
+bool ptf_module_has_advice(const struct ptf_session *session,
+			   unsigned int advice);
+
 /* Which layer an errno of a range command speaks of. */
 enum ptf_layer ptf_errno_layer(int err);
 

@@ -72,7 +72,8 @@ PTF_API const struct ptf_ioc_features_get *
 ptf_session_features(const struct ptf_session *session);
 
 /**
- * @brief Can the module serve this advice here?
+ * @brief Can this advice be served here, by the module or, as SWAPOUT, with its
+ *	rows over what the kernel has?
  * @param advice PTF_ADV_*
  * @return 1 yes, 0 no (also for values that are not the module's)
  */

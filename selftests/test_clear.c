@@ -189,6 +189,8 @@ FIXTURE_SETUP(clear)
 			ASSERT_EQ(0, mprotect(p + PAGE, PAGE, rw));
 		}
 		ptf_fill(self->mem, LEN, SEED);
+		/* And khugepaged shall not put it together again. */
+		ASSERT_EQ(0, madvise(self->mem, LEN, MADV_NOHUGEPAGE));
 		self->large = true;
 		break;
 	}

@@ -38,6 +38,21 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #endif
 
+static inline unsigned long env_number(const char *name, unsigned long or_else)
+{
+	const char *v = getenv(name);
+
+	return v && *v ? strtoul(v, NULL, 0) : or_else;
+}
+
+/* The runner says how much of the full rounds a run is for. */
+static inline unsigned long rounds(unsigned long full)
+{
+	unsigned long n = full / env_number("PTF_DIVIDE", 1);
+
+	return n ? n : 1;
+}
+
 /* 601 for 6.1, 618 for 6.18 */
 static inline int kernel_version(void)
 {

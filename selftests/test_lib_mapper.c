@@ -18,13 +18,6 @@
 #define RW (PROT_READ | PROT_WRITE)
 #define SPACE (1UL << 47)
 
-static unsigned long env(const char *name, unsigned long or_else)
-{
-	const char *v = getenv(name);
-
-	return v && *v ? strtoul(v, NULL, 0) : or_else;
-}
-
 /*
  * nr free chunks, aligned, far from where the kernel puts what is asked for
  * without an address: stacks of threads, tables, files.
@@ -529,7 +522,7 @@ TEST_F_TIMEOUT(mapper, eight_threads_over_one_boundary, 300)
 	pthread_t t[THREADS];
 	int i, again;
 
-	for (again = 0; again < 20; again++) {
+	for (again = 0; again < 2 + (int)rounds(18); again++) {
 		struct ptf_mmapper_options o = { .size = sizeof(o), .log_chunk = 16 };
 
 		munmap(self->p, 64 * CHUNK);
@@ -611,7 +604,7 @@ TEST_F_TIMEOUT(mapper, is_mapped_under_change, 300)
 	unsigned int seed = 1;
 	pthread_t t[3];
 
-	for (again = 0; again < 20; again++) {
+	for (again = 0; again < 2 + (int)rounds(18); again++) {
 		struct ptf_mmapper_options o = { .size = sizeof(o), .log_chunk = 16 };
 		struct crew c = { .p = self->p };
 
@@ -654,7 +647,7 @@ static void *changer(void *arg)
 			break;
 		*(char *)out = 1;
 		c->done++;
-		if (c->done > 3000)
+		if (c->done > 1000)
 			break;
 	}
 	return NULL;
@@ -669,9 +662,9 @@ TEST_F_TIMEOUT(mapper, fork_under_change, 300)
 
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, pthread_create(&t[i], NULL, changer, &c));
-	for (i = 0; i < 20; i++) {
+	for (i = 0; i < 3 + (int)rounds(17); i++) {
 		before = c.done;
-		while (c.done == before && c.done < 3000)
+		while (c.done == before && c.done < 1000)
 			sched_yield();
 		IN_CHILD(verdict, {
 			const struct ptf_vma_entry *e;
@@ -699,7 +692,7 @@ TEST_F_TIMEOUT(mapper, fork_under_change, 300)
 	c.stop = 1;
 	for (i = 0; i < 2; i++)
 		pthread_join(t[i], NULL);
-	EXPECT_LT(20, c.done);
+	EXPECT_LT(3, c.done);
 	EXPECT_EQ(0, ptf_mmapper_quarantine_any(self->m, CHUNK, 0, NULL, &out));
 }
 
@@ -715,8 +708,8 @@ struct reference {
 
 TEST_F_TIMEOUT(mapper, random_walk, 600)
 {
-	unsigned long ops = 100000 / env("PTF_DIVIDE", 1), n;
-	unsigned int seed = (unsigned int)env("PTF_SEED", 42);
+	unsigned long ops = rounds(100000), n;
+	unsigned int seed = (unsigned int)env_number("PTF_SEED", 42);
 	struct ptf_mmapper_options o = { .size = sizeof(o), .log_chunk = 16 };
 	struct reference r;
 	int kinds[8] = { 0 };
@@ -812,7 +805,7 @@ TEST_F_TIMEOUT(mapper, random_walk, 600)
 		}
 		ASSERT_EQ(want, ret) {
 			TH_LOG("operation %lu, kind %d, chunks %d to %d, PTF_SEED=%lu", n, how,
-			       from, to, env("PTF_SEED", 42));
+			       from, to, env_number("PTF_SEED", 42));
 		}
 		for (i = 0; i < WALK; i++) {
 			ASSERT_EQ(r.state[i], ptf_mmapper_state(self->m, self->p + i * CHUNK)) {

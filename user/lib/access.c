@@ -13,6 +13,9 @@
  * wake or move, which has no other effect. Exchanges are done by the processor
  * in a helper process that shares the memory but has signal handlers of its
  * own (CLONE_VM without CLONE_SIGHAND): it takes the fault and reports it.
+ *
+ * Ignoring protection is /proc/PID/mem's business, and on newer kernels that
+ * of a helper which traces the caller for the moment.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -21,6 +24,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -101,6 +105,88 @@ static ssize_t copy_mem(int fd, enum direction dir, char *dst, const char *src,
 }
 
 /*
+ * Run fn in a process that shares our memory, but neither signal handlers nor
+ * file descriptors, and wait for its end. It must end by exit_group() and use
+ * no more of the libc than bare system calls: our thread-local storage is its.
+ */
+static int helper_run(int (*fn)(void *), void *arg, int *status)
+{
+	size_t stack_bytes = 65536;
+	sigset_t all, before;
+	int ret, got = 0;
+	char *stack;
+	pid_t pid;
+
+	stack = mmap(NULL, stack_bytes, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (stack == MAP_FAILED)
+		return -errno;
+	/* No handler of the caller's may run in the helper. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	pid = clone(fn, stack + stack_bytes, CLONE_VM | CLONE_VFORK, arg);
+	ret = pid < 0 ? -errno : 0;
+	if (pid > 0)
+		while (waitpid(pid, &got, __WCLONE) < 0 && errno == EINTR)
+			;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	munmap(stack, stack_bytes);
+	if (status)
+		*status = got;
+	return ret;
+}
+
+/*
+ * Newer kernels let only a tracer write through /proc/PID/mem where protection
+ * forbids (proc_mem.force_override=ptrace). So a helper that shares our memory
+ * seizes the calling thread, which is not stopped by that, and does the copy;
+ * its end is the end of the tracing.
+ */
+struct mem_job {
+	enum direction dir;
+	pid_t tid;
+	char *dst;
+	const char *src;
+	size_t n;
+	ssize_t answer;
+};
+
+NO_SANITIZE static int mem_job_run(void *arg)
+{
+	struct mem_job *job = arg;
+	char path[40];
+	int fd;
+
+	job->answer = -EPERM;
+	if (ptrace(PTRACE_SEIZE, job->tid, NULL, NULL))
+		goto out;
+	snprintf(path, sizeof(path), "/proc/%d/mem", job->tid);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		goto out;
+	job->answer = copy_mem(fd, job->dir, job->dst, job->src, job->n);
+	close(fd);
+out:
+	syscall(SYS_exit_group, 0);
+	return 0;
+}
+
+static ssize_t copy_mem_traced(enum direction dir, char *dst, const char *src,
+			       size_t n)
+{
+	struct mem_job job = {
+		.dir = dir, .tid = (pid_t)syscall(SYS_gettid),
+		.dst = dst, .src = src, .n = n, .answer = -EPERM,
+	};
+	int ret = helper_run(mem_job_run, &job, NULL);
+
+	if (ret)
+		return ret;
+	/* Traced already, or forbidden: then what the plain way said holds. */
+	return job.answer == -EPERM ? -EFAULT : job.answer;
+}
+
+/*
  * The loop that all ways share: a step that fails is tried once more up to
  * the end of its page, because some fail as a whole.
  */
@@ -150,6 +236,13 @@ static int copy_loop(enum direction dir, char *dst, const char *src,
 		if (got == -EFAULT && !small) {
 			small = true;
 			continue;
+		}
+		if (got == -EFAULT && way == MEM && doubtful <= INTPTR_MAX) {
+			got = copy_mem_traced(dir, dst + *done, src + *done, n);
+			if (got > 0) {
+				*done += (size_t)got;
+				continue;
+			}
 		}
 		ret = got ? (int)got : -EFAULT;
 		break;
@@ -282,29 +375,12 @@ NO_SANITIZE static int job_run(void *arg)
 
 static int job_start(struct job *job)
 {
-	size_t stack_bytes = 65536;
-	sigset_t all, before;
-	int status = 0, ret;
-	char *stack;
-	pid_t pid;
+	int status, ret;
 
-	stack = mmap(NULL, stack_bytes, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-	if (stack == MAP_FAILED)
-		return -errno;
 	sigemptyset(&job->fatal);
 	sigaddset(&job->fatal, SIGSEGV);
 	sigaddset(&job->fatal, SIGBUS);
-	/* No handler of the caller's may run in the helper. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	pid = clone(job_run, stack + stack_bytes, CLONE_VM | CLONE_VFORK, job);
-	ret = pid < 0 ? -errno : 0;
-	if (pid > 0)
-		while (waitpid(pid, &status, __WCLONE) < 0 && errno == EINTR)
-			;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	munmap(stack, stack_bytes);
+	ret = helper_run(job_run, job, &status);
 	if (ret)
 		return ret;
 	if (job->answer == 1)

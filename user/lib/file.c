@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <ptefault/advise.h>
@@ -106,6 +107,19 @@ struct cachestat_result {
 	uint64_t nr_recently_evicted;
 };
 
+#define OVERLAYFS_MAGIC_NR 0x794c7630
+
+/*
+ * A file of overlayfs has its cache in the file below: a mapping gets there,
+ * cachestat() does not and answers 0.
+ */
+static bool cache_is_elsewhere(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) || (uint32_t)fs.f_type == OVERLAYFS_MAGIC_NR;
+}
+
 /* By a mapping of its own, piece by piece; nothing is faulted in. */
 static int cached_mincore(int fd, uint64_t start, uint64_t end, size_t page,
 			  uint64_t *pages)
@@ -160,7 +174,8 @@ int ptf_file_cached(int fd, uint64_t offset, uint64_t length,
 	end = (end + page - 1) & ~(uint64_t)(page - 1);
 	range.off = start;
 	range.len = end - start;
-	if (!syscall(SYS_cachestat, fd, &range, &result, 0)) {
+	errno = ENOSYS;
+	if (!cache_is_elsewhere(fd) && !syscall(SYS_cachestat, fd, &range, &result, 0)) {
 		*cached_bytes = result.nr_cache * page;
 		return 0;
 	}

@@ -14,8 +14,11 @@ PTF_BEGIN_DECLS
 
 /*
  * Ignore the protection of the doubtful side, as a debugger does through
- * /proc/self/mem: a write to a read-only private page makes a copy of it; a
- * shared mapping that was opened read-only stays -EFAULT.
+ * /proc/PID/mem: a write to a read-only private page makes a copy of it; a
+ * shared mapping that was opened read-only stays -EFAULT. Kernels that keep
+ * this for tracers (proc_mem.force_override=ptrace) are asked by a helper
+ * process that traces the calling thread meanwhile; if the thread is traced
+ * already, or Yama forbids it, protected pages stay -EFAULT there.
  */
 #define PTF_COPY_F_FORCE	(1U << 0)
 

@@ -116,7 +116,7 @@ try show -p "$pid" cat#99
 is "more mappings than there are" 1 'has only [0-9]+ mappings' 2
 try show -p "$pid" nosuchfile.so
 is "a name that is not mapped" 1 'nothing mapped by this name' 2
-try show -p "$pid" "${heap%-*}"
+try show -p "$pid" 7ffdeadbe000
 is "bare hexadecimal address" 1 'begins with 0x' 2
 try show -p "$pid" 5-
 is "half a range" 2 'is no RANGE' 2

@@ -197,6 +197,13 @@ static int run(struct tool *t)
 		return tool_fail(t, ptf_advice_name(advice),
 				 "if that is meant, add --unchecked",
 				 "this can lose content or end the process");
+	/*
+	 * Hints outlast us: without CMD leave their healing to the kernel, and
+	 * the fault hook, which takes a while to set, alone.
+	 */
+	if (advice == PTF_ADV_NOTPRESENT && !t->cmd &&
+	    !(flags & PTF_ADVISE_F_GUP))
+		flags |= PTF_ADVISE_F_ONESHOT;
 	ret = open_target(t, &session, &target);
 	if (ret != DONE)
 		return ret;

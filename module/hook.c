@@ -72,8 +72,11 @@ static void notrace ptf_hook_callback(unsigned long ip, unsigned long parent_ip,
 {
 	struct vm_area_struct *vma = (void *)ptf_fregs_argument(fregs, 0);
 
+	/* stands for rcu_read_lock(), and calls nothing that could be traced */
+	preempt_disable_notrace();
 	if (unlikely(ptf_space_find(vma->vm_mm)))
 		ptf_fregs_redirect(fregs, (unsigned long)ptf_hook_wrapper);
+	preempt_enable_notrace();
 }
 
 static struct ftrace_ops ptf_hook_ops = {
@@ -87,10 +90,13 @@ static void notrace ptf_hook_gup_callback(unsigned long ip, unsigned long parent
 					  struct ftrace_ops *op,
 					  struct ftrace_regs *fregs)
 {
-	struct ptf_space *sp = ptf_space_find((void *)ptf_fregs_argument(fregs, 0));
+	struct ptf_space *sp;
 
+	preempt_disable_notrace();
+	sp = ptf_space_find((void *)ptf_fregs_argument(fregs, 0));
 	if (unlikely(sp) && atomic_read(&sp->gup))
 		ptf_fregs_or_argument(fregs, 3, PTF_FOLL_HONOR);
+	preempt_enable_notrace();
 }
 
 static struct ftrace_ops ptf_hook_gup_ops = {

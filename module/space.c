@@ -24,7 +24,7 @@
 static DEFINE_MUTEX(ptf_space_mutex);
 static DEFINE_HASHTABLE(ptf_spaces, PTF_SPACE_BITS);
 
-/* Callable from the hook: preemption is off there, which RCU counts. */
+/* Under rcu_read_lock() or with preemption off, which RCU counts as that. */
 struct ptf_space *ptf_space_find(struct mm_struct *mm)
 {
 	struct ptf_space *sp;

@@ -328,7 +328,8 @@ static int parse(struct tool *t, int argc, char **argv)
 		t->cmd = argv + i + 1;
 		break;
 	}
-	t->argv = calloc(argc + 1, sizeof(*t->argv));
+	t->words = calloc(argc + 1, sizeof(*t->words));
+	t->argv = t->words;
 	t->given = calloc(argc + 1, sizeof(*t->given));
 	if (!t->argv || !t->given)
 		return tool_fail(t, NULL, NULL, "out of memory");
@@ -426,6 +427,8 @@ int main(int argc, char **argv)
 	if (t.out)
 		puts(json_object_to_json_string_ext(t.out, JSON_FORM));
 	json_object_put(t.out);
+	free(t.words);
+	free(t.given);
 	if (fflush(stdout) || ferror(stdout)) {
 		fprintf(stderr, "%s: the result could not be written: %s\n",
 			prefix(&t), strerror(errno));

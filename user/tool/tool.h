@@ -62,6 +62,7 @@ struct tool {
 	char **cmd;		/* behind --, NULL if there was none */
 	struct json_object *out;	/* what goes to stdout at the end */
 	/* owned by ptefault.c */
+	char **words;
 	struct given {
 		const struct tool_opt *opt;
 		const char *arg;

@@ -11,8 +11,10 @@
  * flush for a hint, which it otherwise takes for never cached.
  */
 #include <linux/delay.h>
+#include <linux/file.h>
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
+#include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include "edit.h"
 #include "space.h"
@@ -44,6 +46,7 @@ struct ptf_advice_op {
 	u32 flags;	/* PTF_ADVISE_F_* that have a meaning for it */
 	u32 arm;	/* PTF_ARM_* that it can't do without */
 	bool write;	/* faults must be kept out: write-locked */
+	bool file;	/* works on the file behind the VMA: filemap.c */
 };
 
 /* Stash nodes got in one go: what one last-level table can use. */
@@ -62,6 +65,32 @@ static const struct ptf_advice_op ptf_advice_ops[] = {
 		.arm = PTF_ARM_SPACE,
 		.write = true,
 	},
+	[PTF_ADV_WRPROTECT - PTF_ADV_BASE] = {
+		.ptes = ptf_edit_wrprotect_ptes,
+		.leaf = ptf_edit_skip_leaf,
+		.flags = PTF_ADVISE_F_STRICT,
+	},
+	[PTF_ADV_WRUNPROTECT - PTF_ADV_BASE] = {
+		.ptes = ptf_edit_wrunprotect_ptes,
+		.leaf = ptf_edit_skip_leaf,
+		.flags = PTF_ADVISE_F_STRICT,
+	},
+	[PTF_ADV_OLD - PTF_ADV_BASE] = {
+		.ptes = ptf_edit_old_ptes,
+		.leaf = ptf_edit_skip_leaf,
+		.flags = PTF_ADVISE_F_STRICT,
+	},
+	[PTF_ADV_CLEAN - PTF_ADV_BASE] = {
+		.ptes = ptf_edit_clean_ptes,
+		.leaf = ptf_edit_skip_leaf,
+		.flags = PTF_ADVISE_F_STRICT,
+	},
+	[PTF_ADV_UNMAP_FILE - PTF_ADV_BASE] = {
+		.file = true,
+	},
+	[PTF_ADV_EVICT - PTF_ADV_BASE] = {
+		.file = true,
+	},
 	[PTF_ADV_RESET - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_unhint_ptes,	/* not called */
 	},
@@ -78,7 +107,7 @@ u64 ptf_advise_supported(void)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(ptf_advice_ops); i++)
-		if (ptf_advice_ops[i].ptes &&
+		if ((ptf_advice_ops[i].ptes || ptf_advice_ops[i].file) &&
 		    (!ptf_advice_ops[i].arm || ptf_hook_can()))
 			mask |= 1ULL << i;
 	return mask;
@@ -88,7 +117,8 @@ static const struct ptf_advice_op *ptf_advise_op(u32 advice)
 {
 	u32 i = advice - PTF_ADV_BASE;
 
-	if (i >= ARRAY_SIZE(ptf_advice_ops) || !ptf_advice_ops[i].ptes)
+	if (i >= ARRAY_SIZE(ptf_advice_ops) ||
+	    !(ptf_advice_ops[i].ptes || ptf_advice_ops[i].file))
 		return NULL;
 	return &ptf_advice_ops[i];
 }
@@ -314,6 +344,123 @@ static void ptf_advise_reset(struct ptf_edit *e)
 	e->a->out_next = e->a->end;
 }
 
+static void ptf_advise_skip(struct ptf_edit *e, u64 pages, int why)
+{
+	if (!pages)
+		return;
+	if (e->first_skip < 0)
+		e->first_skip = why;
+	e->a->out_skipped_pages[why] += pages;
+}
+
+/* One VMA's part of a file, with no lock held: it may write and wait. */
+static int ptf_advise_file(struct ptf_edit *e, struct file *file, pgoff_t first,
+			   unsigned long nr)
+{
+	u64 done = 0, busy = 0;
+	int err;
+
+	if (ptf_mapping_is_shmem(file->f_mapping) && e->a->advice == PTF_ADV_EVICT) {
+		ptf_advise_skip(e, nr, PTF_SKIP_KIND);
+		return 0;
+	}
+	err = ptf_filemap_advise(file->f_mapping, file, e->a->advice, first, nr,
+				 &done, &busy);
+	e->a->out_done_pages += done;
+	ptf_advise_skip(e, busy, PTF_SKIP_BUSY);
+	ptf_advise_skip(e, nr - min_t(u64, nr, done + busy), PTF_SKIP_EMPTY);
+	return err;
+}
+
+/* UNMAP_FILE and EVICT of an address range: of the files mapped there. */
+static int ptf_advise_files(struct ptf_edit *e)
+{
+	struct ptf_ioc_range_advise *a = e->a;
+	struct mm_struct *mm = e->t->mm;
+	struct vm_area_struct *vma;
+	unsigned long stop, nr;
+	struct file *file;
+	pgoff_t first = 0;
+	int ret = 0, why;
+
+	while (!ret && a->out_next < a->end) {
+		if (mmap_read_lock_killable(mm))
+			return -EINTR;
+		file = NULL;
+		why = PTF_SKIP_HOLE;
+		vma = find_vma(mm, a->out_next);
+		if (!vma || vma->vm_start > a->out_next) {
+			stop = vma ? min_t(u64, vma->vm_start, a->end) : a->end;
+		} else {
+			stop = min_t(u64, vma->vm_end, a->end);
+			why = ptf_vma_refusal(vma);
+			/* forbidden to the process, but the file is there */
+			if (why < 0 || why == PTF_SKIP_PROTNONE)
+				why = PTF_SKIP_KIND;
+			if (why == PTF_SKIP_KIND && vma->vm_file &&
+			    ptf_filemap_has_cache(vma->vm_file->f_mapping)) {
+				file = get_file(vma->vm_file);
+				first = linear_page_index(vma, a->out_next);
+			}
+		}
+		mmap_read_unlock(mm);
+		nr = (stop - a->out_next) >> PAGE_SHIFT;
+		if (file) {
+			ret = ptf_advise_file(e, file, first, nr);
+			fput(file);
+		} else {
+			ptf_advise_skip(e, nr, why);
+		}
+		a->out_next = stop;
+		if (fatal_signal_pending(current))
+			ret = -EINTR;
+		cond_resched();
+	}
+	return ret;
+}
+
+int ptf_advise_file_range(struct ptf_cmd *c)
+{
+	struct ptf_ioc_file_advise *a = c->arg;
+	struct address_space *mapping;
+	u64 done = 0, busy = 0, nr;
+	struct file *file;
+	int err;
+
+	if (a->flags)
+		return -EOPNOTSUPP;
+	if (a->advice != PTF_ADV_UNMAP_FILE && a->advice != PTF_ADV_UNMAP_FILE_COW &&
+	    a->advice != PTF_ADV_EVICT)
+		return a->advice > PTF_ADV_BASE && a->advice <= PTF_ADV_LAST ?
+			-EOPNOTSUPP : -EINVAL;
+	if (!PAGE_ALIGNED(a->start) || !PAGE_ALIGNED(a->end) || a->start >= a->end ||
+	    a->end > MAX_LFS_FILESIZE)
+		return -EINVAL;
+	/* private copies are other processes' data */
+	if (a->advice == PTF_ADV_UNMAP_FILE_COW && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	file = ptf_filemap_open(a->fd, FMODE_WRITE, &mapping);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	if (a->advice == PTF_ADV_EVICT && ptf_mapping_is_shmem(mapping)) {
+		fput(file);
+		return -EOPNOTSUPP;
+	}
+	nr = min_t(u64, a->end, round_up(i_size_read(mapping->host), PAGE_SIZE));
+	nr = nr > a->start ? (nr - a->start) >> PAGE_SHIFT : 0;
+	memset(a->out_skipped_pages, 0, sizeof(a->out_skipped_pages));
+	err = nr ? ptf_filemap_advise(mapping, file, a->advice, a->start >> PAGE_SHIFT, nr,
+				      &done, &busy) : 0;
+	a->out_done_pages = done;
+	a->out_skipped_pages[PTF_SKIP_BUSY] = busy;
+	a->out_skipped_pages[PTF_SKIP_EMPTY] = nr - min(nr, done + busy);
+	c->respond = true;
+	fput(file);
+	if (!err && busy && !done)
+		err = -EBUSY;
+	return err;
+}
+
 int ptf_advise_range(struct ptf_cmd *c)
 {
 	struct ptf_ioc_range_advise *a = c->arg;
@@ -361,12 +508,17 @@ int ptf_advise_range(struct ptf_cmd *c)
 		ptf_advise_reset(&e);
 		goto out;
 	}
+	if (op->file) {
+		ret = ptf_advise_files(&e);
+		goto skipped;
+	}
 	if (a->flags & PTF_ADVISE_F_STRICT)
 		ret = ptf_advise_strict(&e, &w, op->write);
 	else
 		ret = ptf_advise_loose(&e, &w, op->write);
 	if (e.pool)
 		ptf_stash_pool_free(&e.pool);
+skipped:
 	/* a skip that ended a strict look, or was all that happened */
 	if ((ret == PTF_WALK_STOP || !ret) && e.first_skip >= 0 &&
 	    (ret || !(a->out_done_pages | a->out_same_pages)))

@@ -22,7 +22,8 @@ int ptf_check_range(u64 start, u64 end)
 
 static u64 ptf_features(void)
 {
-	u64 f = PTF_FEATURE_QUERY | PTF_FEATURE_FILEMAP | PTF_FEATURE_HINT;
+	u64 f = PTF_FEATURE_QUERY | PTF_FEATURE_FILEMAP | PTF_FEATURE_HINT |
+		PTF_FEATURE_FAULT;
 
 	if (ptf_hook_can())
 		f |= PTF_FEATURE_HOOK | PTF_FEATURE_STASH | PTF_FEATURE_GUP;
@@ -98,7 +99,9 @@ union ptf_arg {
 	struct ptf_ioc_range_query range_query;
 	struct ptf_ioc_page_walk page_walk;
 	struct ptf_ioc_range_advise range_advise;
+	struct ptf_ioc_range_fault range_fault;
 	struct ptf_ioc_file_query file_query;
+	struct ptf_ioc_file_advise file_advise;
 };
 
 struct ptf_op {
@@ -144,6 +147,10 @@ static const struct ptf_op ptf_ops[] = {
 	       ptf_ioc_page_walk, out_nr, level),
 	PTF_OP(PTF_IOC_RANGE_ADVISE, ptf_advise_range,
 	       ptf_ioc_range_advise, out_next, out_skipped_pages),
+	PTF_OP(PTF_IOC_RANGE_FAULT, ptf_drive_range,
+	       ptf_ioc_range_fault, out_next, out_failed),
+	PTF_OP(PTF_IOC_FILE_ADVISE, ptf_advise_file_range,
+	       ptf_ioc_file_advise, out_done_pages, out_skipped_pages),
 	PTF_OP(PTF_IOC_FILE_QUERY, ptf_filemap_query,
 	       ptf_ioc_file_query, out_next, out_cached_pages),
 };

@@ -211,6 +211,168 @@ bool ptf_edit_unhint_one(struct vm_area_struct *vma, pte_t *ptep, unsigned long 
 	return true;
 }
 
+/*
+ * An edit of a present entry in place: what all of WRPROTECT, WRUNPROTECT, OLD
+ * and CLEAN share. @one answers 1 changed, 0 was so already, or a negative
+ * ~(enum ptf_skip).
+ */
+static __always_inline int
+ptf_edit_present(struct ptf_walk *w, pte_t *ptep, unsigned long addr, unsigned long end,
+		 int (*one)(struct ptf_walk *w, pte_t *ptep, unsigned long addr, pte_t pte))
+{
+	struct ptf_edit *e = w->priv;
+	pte_t pte;
+	int did;
+
+	for (; addr != end; ptep++, addr += PAGE_SIZE) {
+		pte = ptep_get(ptep);
+		if (!pte_present(pte))
+			did = ~ptf_edit_absent_why(pte);
+		else if (ptf_vma_uffd_rwp(w->vma) && ptf_pte_uffd(pte))
+			did = ~PTF_SKIP_FOREIGN;
+		else
+			did = one(w, ptep, addr, pte);
+		if (did > 0) {
+			e->a->out_done_pages++;
+			if (!e->dry)
+				e->need_flush = true;
+		} else if (!did) {
+			e->a->out_same_pages++;
+		} else if (ptf_edit_skip(w, addr, addr + PAGE_SIZE, ~did)) {
+			return PTF_WALK_STOP;
+		}
+	}
+	return 0;
+}
+
+static bool ptf_edit_dry(struct ptf_walk *w)
+{
+	return ((struct ptf_edit *)w->priv)->dry;
+}
+
+/*
+ * Write permission off. A hint that keeps it (6.1) loses it too, or its heal
+ * would bring it back.
+ */
+static int ptf_edit_wrprotect_one(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
+				  pte_t pte)
+{
+	if (!(w->vma->vm_flags & VM_WRITE))
+		return ~PTF_SKIP_READONLY;
+	if (!pte_write(pte))
+		return 0;
+	if (ptf_edit_dry(w))
+		return 1;
+	pte = ptep_get_and_clear(w->mm, addr, ptep);
+	set_pte_at(w->mm, addr, ptep, pte_wrprotect(pte));
+	return 1;
+}
+
+int ptf_edit_wrprotect_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
+			    unsigned long end)
+{
+	return ptf_edit_present(w, ptep, addr, end, ptf_edit_wrprotect_one);
+}
+
+/* Write permission on, where the next write fault would give it without a copy. */
+static int ptf_edit_wrunprotect_one(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
+				    pte_t pte)
+{
+	if (!(w->vma->vm_flags & VM_WRITE))
+		return ~PTF_SKIP_READONLY;
+	if (pte_write(pte))
+		return 0;
+	if (pte_protnone(pte) || !ptf_edit_may_write(w->vma, pte, ptf_edit_page(pte)))
+		return ~PTF_SKIP_KIND;
+	if (ptf_edit_dry(w))
+		return 1;
+	pte = ptep_get_and_clear(w->mm, addr, ptep);
+	set_pte_at(w->mm, addr, ptep, ptf_pte_mkwrite(pte));
+	return 1;
+}
+
+int ptf_edit_wrunprotect_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
+			      unsigned long end)
+{
+	return ptf_edit_present(w, ptep, addr, end, ptf_edit_wrunprotect_one);
+}
+
+/* Accessed bit off; the CPU sets it again on the next use. */
+static int ptf_edit_old_one(struct ptf_walk *w, pte_t *ptep, unsigned long addr, pte_t pte)
+{
+	/* a hint always counts as accessed, as core mm makes them */
+	if (pte_protnone(pte))
+		return ~PTF_SKIP_KIND;
+	if (!pte_young(pte))
+		return 0;
+	if (ptf_edit_dry(w))
+		return 1;
+	pte = ptep_get_and_clear(w->mm, addr, ptep);
+	set_pte_at(w->mm, addr, ptep, pte_mkold(pte));
+	return 1;
+}
+
+int ptf_edit_old_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
+		      unsigned long end)
+{
+	return ptf_edit_present(w, ptep, addr, end, ptf_edit_old_one);
+}
+
+static int ptf_edit_clean_why(pte_t pte)
+{
+	struct page *page = ptf_edit_page(pte);
+
+	if (!page || PageAnon(page) || pte_protnone(pte))
+		return PTF_SKIP_KIND;
+	return -1;
+}
+
+static int ptf_edit_clean_one(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
+			      pte_t pte)
+{
+	if (ptf_edit_clean_why(pte) >= 0)
+		return ~PTF_SKIP_KIND;
+	if (!pte_write(pte) && !pte_dirty(pte))
+		return 0;
+	if (ptf_edit_dry(w))
+		return 1;
+	/* write permission first; what is dirty is looked at after the flush */
+	pte = ptep_get_and_clear(w->mm, addr, ptep);
+	set_pte_at(w->mm, addr, ptep, pte_wrprotect(pte));
+	return 1;
+}
+
+/*
+ * CLEAN: the entry's dirty bit moves to the folio. In three steps, all under
+ * the table's lock: write-protect; flush, so that no CPU can write through a
+ * translation of before, unseen; then move the bits.
+ */
+int ptf_edit_clean_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
+			unsigned long end)
+{
+	struct ptf_edit *e = w->priv;
+	unsigned long stop;
+	pte_t pte;
+	int ret;
+
+	ret = ptf_edit_present(w, ptep, addr, end, ptf_edit_clean_one);
+	if (!e->need_flush)
+		return ret;
+	ptf_tlb_flush_all();
+	e->need_flush = false;
+	e->a->out_flushes++;
+	for (stop = end; addr != stop; ptep++, addr += PAGE_SIZE) {
+		pte = ptep_get(ptep);
+		if (!pte_present(pte) || !pte_dirty(pte) || pte_write(pte) ||
+		    ptf_edit_clean_why(pte) >= 0)
+			continue;
+		folio_mark_dirty(page_folio(ptf_edit_page(pte)));
+		pte = ptep_get_and_clear(w->mm, addr, ptep);
+		set_pte_at(w->mm, addr, ptep, pte_mkclean(pte));
+	}
+	return ret;
+}
+
 /* Restoring takes the table's lock itself: collect first, restore after. */
 static void ptf_edit_note_stash(struct ptf_edit *e, unsigned long addr)
 {

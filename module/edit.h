@@ -50,6 +50,14 @@ int ptf_edit_unhint_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 			 unsigned long end);
 int ptf_edit_stash_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 			unsigned long end);
+int ptf_edit_wrprotect_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
+			    unsigned long end);
+int ptf_edit_wrunprotect_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
+			      unsigned long end);
+int ptf_edit_old_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
+		      unsigned long end);
+int ptf_edit_clean_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
+			unsigned long end);
 bool ptf_edit_unhint_one(struct vm_area_struct *vma, pte_t *ptep, unsigned long addr);
 
 #endif /* PTF_EDIT_H */

@@ -4,6 +4,7 @@
  * Leaves mappings of the file to report.c.
  */
 #include <linux/dax.h>
+#include <linux/fadvise.h>
 #include <linux/file.h>
 #include <linux/magic.h>
 #include <linux/mm.h>
@@ -345,5 +346,75 @@ int ptf_filemap_query(struct ptf_cmd *c)
 	a->out_next = index < end ? (u64)index << PAGE_SHIFT : a->end;
 	kfree(r.rows);
 	fput(file);
+	return err;
+}
+
+/* Has a file a page cache that we can look into and work on? */
+bool ptf_filemap_has_cache(struct address_space *mapping)
+{
+	return mapping && mapping->host &&
+	       (S_ISREG(mapping->host->i_mode) || S_ISBLK(mapping->host->i_mode));
+}
+
+/* Pages of a range that are in the cache, and of them those that are mapped. */
+static void ptf_filemap_count(struct address_space *mapping, pgoff_t first, u64 nr,
+			      u64 *cached, u64 *mapped)
+{
+	pgoff_t index = first, last = first + nr - 1;
+	struct ptf_filemap_entry e;
+
+	*cached = 0;
+	*mapped = 0;
+	while (index <= last && index >= first &&
+	       ptf_filemap_next(mapping, index, last, &e)) {
+		if (e.state == PTF_FILEMAP_PRESENT) {
+			*cached += e.nr;
+			if (e.info.mapcount)
+				*mapped += e.nr;
+		}
+		index = e.index + e.nr;
+		cond_resched();
+	}
+}
+
+/**
+ * ptf_filemap_advise() - UNMAP_FILE, UNMAP_FILE_COW or EVICT of part of a file
+ * @mapping: its page cache
+ * @file: the file, for writing back
+ * @advice: PTF_ADV_*
+ * @first: first page index
+ * @nr: pages, at least 1
+ * @done: pages that were mapped and are not, or were cached and are not
+ * @busy: pages that stayed: locked, pinned, or mapped again at once
+ *
+ * Every process that maps the file is reached. Nothing of the content is lost:
+ * dirty pages are written first.
+ *
+ * Return: 0, or what writing back answered
+ */
+int ptf_filemap_advise(struct address_space *mapping, struct file *file, u32 advice,
+		       pgoff_t first, u64 nr, u64 *done, u64 *busy)
+{
+	loff_t start = (loff_t)first << PAGE_SHIFT, len = (loff_t)nr << PAGE_SHIFT;
+	u64 cached, mapped, cached_after, mapped_after;
+	int err;
+
+	ptf_filemap_count(mapping, first, nr, &cached, &mapped);
+	if (advice != PTF_ADV_EVICT) {
+		unmap_mapping_range(mapping, start, len, advice == PTF_ADV_UNMAP_FILE_COW);
+		ptf_filemap_count(mapping, first, nr, &cached_after, &mapped_after);
+		*done = mapped - min(mapped, mapped_after);
+		*busy = mapped_after;
+		return 0;
+	}
+	err = filemap_write_and_wait_range(mapping, start, start + len - 1);
+	if (err)
+		return err;
+	unmap_mapping_range(mapping, start, len, 0);
+	/* drains what CPUs keep back on their way to the LRU, then invalidates */
+	err = vfs_fadvise(file, start, len, POSIX_FADV_DONTNEED);
+	ptf_filemap_count(mapping, first, nr, &cached_after, &mapped_after);
+	*done = cached - min(cached, cached_after);
+	*busy = cached_after;
 	return err;
 }

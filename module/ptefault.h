@@ -106,11 +106,18 @@ int ptf_report_walk(struct ptf_cmd *c);
 
 /* advise.c */
 int ptf_advise_range(struct ptf_cmd *c);
+int ptf_advise_file_range(struct ptf_cmd *c);
 u64 ptf_advise_supported(void);
+
+/* drive.c */
+int ptf_drive_range(struct ptf_cmd *c);
 
 /* filemap.c */
 struct file *ptf_filemap_open(int fd, fmode_t mode, struct address_space **mapping);
 int ptf_filemap_query(struct ptf_cmd *c);
+bool ptf_filemap_has_cache(struct address_space *mapping);
+int ptf_filemap_advise(struct address_space *mapping, struct file *file, u32 advice,
+		       pgoff_t first, u64 nr, u64 *done, u64 *busy);
 
 /* tlb.c */
 int ptf_tlb_init(void);

@@ -49,7 +49,7 @@
 
 /* Seconds. TCG on a busy machine is slow, and a debug kernel is slower. */
 #define KVM_FIRST_LINE	5
-#define BOOT_LIMIT	240
+#define BOOT_SILENCE	240
 #define SILENCE_LIMIT	180
 #define PING_EVERY	5
 #define END_LIMIT	30
@@ -789,8 +789,9 @@ static int verdict(void)
 		show_tail();
 		return EXIT_VM;
 	}
-	if (!h.ready && t - h.booted > BOOT_LIMIT) {
-		say("the guest has not come up in %d s", BOOT_LIMIT);
+	if (!h.ready && t - h.heard > BOOT_SILENCE) {
+		say("the guest has not come up and said nothing for %d s",
+		    BOOT_SILENCE);
 		show_tail();
 		return EXIT_VM;
 	}

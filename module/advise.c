@@ -50,7 +50,7 @@ struct ptf_advice_op {
 };
 
 /* Stash nodes got in one go: what one last-level table can use. */
-#define PTF_POOL_NODES PTRS_PER_PTE
+#define PTF_POOL_NODES ((u64)PTRS_PER_PTE)
 
 static const struct ptf_advice_op ptf_advice_ops[] = {
 	[PTF_ADV_NOTPRESENT - PTF_ADV_BASE] = {
@@ -62,7 +62,7 @@ static const struct ptf_advice_op ptf_advice_ops[] = {
 		.ptes = ptf_edit_stash_ptes,
 		.leaf = ptf_edit_skip_leaf,
 		.flags = PTF_ADVISE_F_STRICT | PTF_ADVISE_F_GUP,
-		.arm = PTF_ARM_SPACE,
+		.arm = PTF_ARM_STASH,
 		.write = true,
 	},
 	[PTF_ADV_WRPROTECT - PTF_ADV_BASE] = {
@@ -234,13 +234,14 @@ static void ptf_advise_unlock(struct mm_struct *mm, bool write)
 }
 
 /* Have what a walk broke off for. @locked: mmap_lock is held, for writing. */
-static int ptf_advise_provide(struct ptf_edit *e, bool locked)
+static int ptf_advise_provide(struct ptf_edit *e, bool locked, unsigned long pos)
 {
+	u64 left = (e->a->end - pos) >> PAGE_SHIFT;
 	u32 need = e->need;
 
 	e->need = 0;
 	if (need & PTF_NEED_POOL)
-		return ptf_stash_pool_fill(&e->pool, PTF_POOL_NODES);
+		return ptf_stash_pool_fill(&e->pool, min(PTF_POOL_NODES, left));
 	if (need & PTF_NEED_WAIT && !locked)
 		usleep_range(50, 200);
 	if (need & PTF_NEED_EXACT) {
@@ -280,16 +281,19 @@ again:
 	a->out_large_pages = 0;
 	if (ret == PTF_WALK_BREAK) {
 		ptf_advise_unlock(w->mm, write);
-		ret = ptf_advise_provide(e, false);
+		ret = ptf_advise_provide(e, false, pos);
 		if (ret)
 			return ret;
 		goto again;
 	}
-	if (!ret && write)
-		ret = ptf_stash_pool_fill(&e->pool, pages);
 	if (ret) {
 		a->out_next = w->next;
 		goto unlock;
+	}
+	if (write) {
+		ret = pages > INT_MAX ? -ENOMEM : ptf_stash_pool_fill(&e->pool, pages);
+		if (ret)
+			goto unlock;
 	}
 	e->dry = false;
 	/* What changed since the look is skipped and counted. */
@@ -297,7 +301,7 @@ again:
 		ret = ptf_advise_stretch(e, w, pos, a->end, write);
 		cond_resched();
 		if (ret == PTF_WALK_BREAK && e->need)
-			ret = ptf_advise_provide(e, true);
+			ret = ptf_advise_provide(e, true, w->next);
 		if (ret < 0)
 			break;
 	}
@@ -317,7 +321,7 @@ static int ptf_advise_loose(struct ptf_edit *e, struct ptf_walk *w, bool write)
 
 	do {
 		if (e->need) {
-			ret = ptf_advise_provide(e, false);
+			ret = ptf_advise_provide(e, false, pos);
 			if (ret)
 				break;
 		}
@@ -468,6 +472,7 @@ int ptf_advise_range(struct ptf_cmd *c)
 	struct ptf_edit e = { .a = a, .first_skip = -1 };
 	struct ptf_walk w = { .priv = &e, .hole = ptf_advise_hole };
 	struct ptf_target *t;
+	u32 arm;
 	int ret;
 
 	if (a->arg)
@@ -489,9 +494,9 @@ int ptf_advise_range(struct ptf_cmd *c)
 	w.mm = t->mm;
 	w.ptes = op->ptes;
 	w.leaf = op->leaf;
-	if (op->arm || a->flags & PTF_ADVISE_F_GUP) {
-		ret = ptf_target_arm(t, op->arm |
-				     (a->flags & PTF_ADVISE_F_GUP ? PTF_ARM_GUP : 0));
+	arm = op->arm | (a->flags & PTF_ADVISE_F_GUP ? PTF_ARM_GUP : 0);
+	if (arm) {
+		ret = ptf_target_arm(t, arm);
 		if (ret)
 			goto out;
 	}

@@ -431,12 +431,9 @@ static int ptf_edit_stash_why(struct vm_area_struct *vma, pte_t pte)
 	/* ksmd replaces pages behind everybody's back; let it have them alone */
 	if (PageAnon(page) && folio_test_ksm(page_folio(page)))
 		return PTF_SKIP_KIND;
-	/*
-	 * fork copies the entries of such a mapping, and does not tell
-	 * notifiers, because it is not copy-on-write.
-	 */
-	if (vma->vm_flags & VM_SHARED && vma->vm_flags & ptf_vma_uffd_flags())
-		return PTF_SKIP_FOREIGN;
+	/* a driver's pages, which it may replace without telling anybody */
+	if (vma->vm_flags & VM_MIXEDMAP)
+		return PTF_SKIP_SPECIAL;
 	return ptf_edit_hint_why(vma, pte, &large);
 }
 

@@ -14,8 +14,9 @@
  * ftrace does not see the call. A plain call would be hooked again, and a test
  * for "called by us" would be fooled by tail calls and by handler modules.
  *
- * A second op, which only looks, sits on __get_user_pages(): since 6.6 GUP
- * reads through hints unless it is told not to.
+ * Two more ops sit beside it, which do not redirect: on __get_user_pages(),
+ * since from 6.6 on GUP reads through hints unless it is told not to, and on
+ * copy_page_range(), see there.
  *
  * Going: unregistering waits for RCU-tasks, that is until every task has
  * slept or been in user space; but a task may sleep in our wrapper. So: take
@@ -40,7 +41,6 @@
 static DEFINE_MUTEX(ptf_hook_mutex);
 static unsigned int ptf_hook_users;	/* ptf_hook_mutex */
 static bool ptf_hook_set;		/* written under ptf_hook_mutex */
-static bool ptf_hook_gup_set;
 static bool ptf_hook_usable __read_mostly;
 
 /*
@@ -98,30 +98,78 @@ static void notrace ptf_hook_gup_callback(unsigned long ip, unsigned long parent
 		ptf_fregs_or_argument(fregs, 3, PTF_FOLL_HONOR);
 	preempt_enable_notrace();
 }
+#endif
 
-static struct ftrace_ops ptf_hook_gup_ops = {
-	.func	= ptf_hook_gup_callback,
-	.flags	= PTF_FTRACE_SAVE | FTRACE_OPS_FL_PERMANENT,
+/*
+ * int copy_page_range(struct vm_area_struct *dst_vma, *src_vma): fork tells
+ * notifiers of private mappings only, but copies the entries of some shared
+ * ones as well (write-protected by userfaultfd). The parent's mmap_lock is
+ * held for writing, so nothing is taken again before the copy.
+ */
+static void notrace ptf_hook_fork_callback(unsigned long ip, unsigned long parent_ip,
+					   struct ftrace_ops *op,
+					   struct ftrace_regs *fregs)
+{
+	struct vm_area_struct *src = (void *)ptf_fregs_argument(fregs, 1);
+	struct ptf_space *sp = ptf_space_find_get(src->vm_mm);
+
+	if (likely(!sp))
+		return;
+	ptf_stash_restore_range(sp, src->vm_mm, src->vm_start, src->vm_end, NULL);
+	ptf_space_put(sp);
+}
+
+/* Ops that look, or change an argument, but leave the call its way. */
+static struct ptf_hook_side {
+	const char *name;
+	struct ftrace_ops ops;
+	bool set;
+} ptf_hook_sides[] = {
+	{
+		.name = "copy_page_range",
+		.ops = {
+			.func = ptf_hook_fork_callback,
+			.flags = PTF_FTRACE_SAVE | FTRACE_OPS_FL_PERMANENT,
+		},
+	},
+#ifdef PTF_FOLL_HONOR
+	{
+		.name = "__get_user_pages",
+		.ops = {
+			.func = ptf_hook_gup_callback,
+			.flags = PTF_FTRACE_SAVE | FTRACE_OPS_FL_PERMANENT,
+		},
+	},
+#endif
 };
 
-static int ptf_hook_gup_register(void)
-{
-	static char name[] = "__get_user_pages";
-	int err = ftrace_set_filter(&ptf_hook_gup_ops, name, strlen(name), 1);
+#define PTF_HOOK_FORK	0
+#define PTF_HOOK_GUP	1
 
-	return err ?: register_ftrace_function(&ptf_hook_gup_ops);
+static void ptf_hook_sides_on(void)
+{
+	struct ptf_hook_side *side = ptf_hook_sides;
+	unsigned int i;
+
+	/* one that can't be had is missing from what the session may ask for */
+	for (i = 0; i < ARRAY_SIZE(ptf_hook_sides); i++, side++)
+		side->set = !ftrace_set_filter(&side->ops, (unsigned char *)side->name,
+					       strlen(side->name), 1) &&
+			    !register_ftrace_function(&side->ops);
 }
 
-static void ptf_hook_gup_unregister(void)
+static void ptf_hook_sides_off(void)
 {
-	unregister_ftrace_function(&ptf_hook_gup_ops);
-	ftrace_free_filter(&ptf_hook_gup_ops);
+	struct ptf_hook_side *side = ptf_hook_sides;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ptf_hook_sides); i++, side++) {
+		if (side->set)
+			unregister_ftrace_function(&side->ops);
+		side->set = false;
+		ftrace_free_filter(&side->ops);
+	}
 }
-#else
-/* GUP honours hints by itself in this kernel. */
-static int ptf_hook_gup_register(void) { return 0; }
-static void ptf_hook_gup_unregister(void) { }
-#endif
 
 static void ptf_hook_off(void)
 {
@@ -129,9 +177,7 @@ static void ptf_hook_off(void)
 	if (!ptf_hook_set)
 		return;
 	unregister_ftrace_function(&ptf_hook_ops);
-	if (ptf_hook_gup_set)
-		ptf_hook_gup_unregister();
-	ptf_hook_gup_set = false;
+	ptf_hook_sides_off();
 	WRITE_ONCE(ptf_hook_set, false);
 }
 
@@ -163,8 +209,7 @@ int ptf_hook_get(void)
 			err = register_ftrace_function(&ptf_hook_ops);
 		if (!err) {
 			WRITE_ONCE(ptf_hook_set, true);
-			/* what needs it asks ptf_hook_has_gup() */
-			ptf_hook_gup_set = !ptf_hook_gup_register();
+			ptf_hook_sides_on();
 		}
 	}
 	if (!err)
@@ -186,9 +231,17 @@ bool ptf_hook_is_set(void)
 	return READ_ONCE(ptf_hook_set);
 }
 
+/* While the hook is held: can GUP be made to fault on hints? */
 bool ptf_hook_has_gup(void)
 {
-	return READ_ONCE(ptf_hook_gup_set);
+	return ARRAY_SIZE(ptf_hook_sides) <= PTF_HOOK_GUP ||
+	       READ_ONCE(ptf_hook_sides[PTF_HOOK_GUP].set);
+}
+
+/* While the hook is held: is a stash safe from fork? */
+bool ptf_hook_has_fork(void)
+{
+	return READ_ONCE(ptf_hook_sides[PTF_HOOK_FORK].set);
 }
 
 static long ptf_hook_count_inside(void)

@@ -44,7 +44,7 @@
 struct ptf_space;
 
 /* What a target arms in its address space (ptf_target.armed). */
-#define PTF_ARM_SPACE	BIT(0)	/* hold the space: STASH, rules */
+#define PTF_ARM_STASH	BIT(0)	/* entries may be taken away */
 #define PTF_ARM_EXACT	BIT(1)	/* hints are healed one by one, by us */
 #define PTF_ARM_GUP	BIT(2)	/* kernel-mode users fault on hints */
 

@@ -57,7 +57,7 @@ static struct ptf_target *ptf_target_create(struct ptf_session *s,
  * @t: target, inside ptf_target_begin()
  * @what: PTF_ARM_*
  *
- * Return: 0, or as ptf_space_open(); -EOPNOTSUPP PTF_ARM_GUP can't be had
+ * Return: 0, or as ptf_space_open(); -EOPNOTSUPP @what can't be had
  */
 int ptf_target_arm(struct ptf_target *t, u32 what)
 {
@@ -76,7 +76,8 @@ int ptf_target_arm(struct ptf_target *t, u32 what)
 		}
 		t->space = sp;
 	}
-	if (what & PTF_ARM_GUP && !ptf_hook_has_gup()) {
+	if ((what & PTF_ARM_GUP && !ptf_hook_has_gup()) ||
+	    (what & PTF_ARM_STASH && !ptf_hook_has_fork())) {
 		err = -EOPNOTSUPP;
 		goto unlock;
 	}
@@ -128,7 +129,7 @@ void ptf_target_reset(struct ptf_target *t)
 		atomic_dec(&t->space->exact);
 	if (t->armed & PTF_ARM_GUP)
 		atomic_dec(&t->space->gup);
-	t->armed &= PTF_ARM_SPACE;
+	t->armed &= PTF_ARM_STASH;
 	mutex_unlock(&t->lock);
 }
 

@@ -16,6 +16,7 @@
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include "space.h"
 
@@ -130,7 +131,8 @@ static const struct mmu_notifier_ops ptf_space_ops = {
  *
  * Return: the space, to be given back with ptf_space_close(); -EBUSY another
  * user of the fault handler is in the way, -EOPNOTSUPP this kernel can't be
- * hooked, -ENOMEM, -EINTR
+ * hooked, -ENOMEM, -EINTR a fatal signal, -ERESTARTNOINTR another one came
+ * first: the call is to be made again
  */
 struct ptf_space *ptf_space_open(struct mm_struct *mm)
 {
@@ -157,8 +159,12 @@ struct ptf_space *ptf_space_open(struct mm_struct *mm)
 	}
 	mutex_unlock(&ptf_space_mutex);
 	mmap_write_unlock(mm);
-	if (IS_ERR(sp))
+	if (IS_ERR(sp)) {
 		ptf_hook_put();
+		/* registering gives way to any signal; ours to hide */
+		if (PTR_ERR(sp) == -EINTR && !fatal_signal_pending(current))
+			sp = ERR_PTR(-ERESTARTNOINTR);
+	}
 	return sp;
 }
 

@@ -53,6 +53,7 @@ int ptf_hook_get(void);
 void ptf_hook_put(void);
 bool ptf_hook_is_set(void);
 bool ptf_hook_has_gup(void);
+bool ptf_hook_has_fork(void);
 void ptf_hook_init(void);
 void ptf_hook_exit(void);
 

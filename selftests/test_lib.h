@@ -31,6 +31,25 @@
 #include "kselftest_harness.h"
 #include <ptefault.h>
 
+/*
+ * A sanitizer's runtime maps memory of its own whenever it likes and needs most
+ * of the address space: what counts mappings or limits them is left out then.
+ */
+#if defined(__SANITIZE_ADDRESS__)
+#define UNDER_ASAN true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNDER_ASAN true
+#endif
+#endif
+#ifndef UNDER_ASAN
+#define UNDER_ASAN false
+#endif
+#define NOT_UNDER_ASAN() do {						\
+	if (UNDER_ASAN)							\
+		SKIP(return, "not beside a sanitizer's own mappings");	\
+} while (0)
+
 #define PAGE 4096UL
 #define PAGES(n) ((size_t)(n) * PAGE)
 #define MB (1024UL * 1024)
@@ -229,6 +248,17 @@ static inline long minor_faults(void)
 
 	getrusage(RUSAGE_SELF, &u);
 	return u.ru_minflt;
+}
+
+/* Not the libc's: a sanitizer makes those do nothing. */
+static inline int lock_pages(void *p, size_t bytes)
+{
+	return (int)syscall(SYS_mlock, p, bytes);
+}
+
+static inline int unlock_pages(void *p, size_t bytes)
+{
+	return (int)syscall(SYS_munlock, p, bytes);
 }
 
 /* A child's verdict: 0 fine; n: its n-th check failed; -1: it died. */

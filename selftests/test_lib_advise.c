@@ -316,7 +316,7 @@ TEST_F(advise, hole_stops_populate_on_newer_kernels)
 TEST_F(advise, one_vma_refuses)
 {
 	/* The second page is locked: DONTNEED says EINVAL there. */
-	ASSERT_EQ(0, mlock(self->p + PAGE, PAGE));
+	ASSERT_EQ(0, lock_pages(self->p + PAGE, PAGE));
 	EXPECT_EQ(-EINVAL, ptf_advise_unchecked(self->p, PAGES(4), PTF_MADV_DONTNEED));
 	EXPECT_EQ(true, page_zero(self->p, 0));
 	EXPECT_EQ(true, page_has(self->p, 1, 1));
@@ -326,7 +326,7 @@ TEST_F(advise, one_vma_refuses)
 
 TEST_F(advise, dontneed_on_locked)
 {
-	ASSERT_EQ(0, mlock(self->p, PAGES(4)));
+	ASSERT_EQ(0, lock_pages(self->p, PAGES(4)));
 	EXPECT_EQ(-EINVAL, ptf_advise_unchecked(self->p, PAGES(4), PTF_MADV_DONTNEED));
 	EXPECT_EQ(true, pages_have(self->p, 4, 1));
 	if (!ptf_advice_probe(PTF_MADV_DONTNEED_LOCKED))
@@ -387,7 +387,7 @@ TEST_F(advise, free_where_it_can)
 	EXPECT_EQ(0, ptf_advise_unchecked(self->p, PAGE, PTF_MADV_FREE));
 	/* Not freed yet, or freed: never anything else. */
 	EXPECT_EQ(true, page_has(self->p, 0, 1) || page_zero(self->p, 0));
-	ASSERT_EQ(0, mlock(self->p + PAGE, PAGE));
+	ASSERT_EQ(0, lock_pages(self->p + PAGE, PAGE));
 	EXPECT_EQ(-EINVAL, ptf_advise_unchecked(self->p + PAGE, PAGE, PTF_MADV_FREE));
 	munmap(file, PAGE);
 	munmap(shared, PAGE);
@@ -409,10 +409,10 @@ TEST_F(advise, remove_where_it_can)
 	ASSERT_NE(MAP_FAILED, ro);
 	ASSERT_NE(MAP_FAILED, rw);
 	EXPECT_EQ(-EACCES, ptf_advise_unchecked(priv, PAGES(2), PTF_MADV_REMOVE));
-	ASSERT_EQ(0, mlock(rw, PAGES(2)));
+	ASSERT_EQ(0, lock_pages(rw, PAGES(2)));
 	EXPECT_EQ(-EINVAL, ptf_advise_unchecked(rw, PAGES(2), PTF_MADV_REMOVE));
 	EXPECT_EQ(true, pages_have(rw, 2, 2));
-	munlock(rw, PAGES(2));
+	unlock_pages(rw, PAGES(2));
 	/* A read-only mapping of a file opened for writing is enough. */
 	EXPECT_EQ(0, ptf_advise_unchecked(ro, PAGE, PTF_MADV_REMOVE));
 	EXPECT_EQ(true, page_zero(rw, 0));

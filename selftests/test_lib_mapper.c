@@ -249,6 +249,7 @@ TEST_F(mapper, address_space_runs_out)
 {
 	int verdict;
 
+	NOT_UNDER_ASAN();
 	IN_CHILD(verdict, {
 		struct ptf_usage u = { .size = sizeof(u) };
 		struct rlimit as;
@@ -277,6 +278,7 @@ TEST_F_TIMEOUT(mapper, opening_fails_in_the_middle, 300)
 {
 	struct maps_full full;
 
+	NOT_UNDER_ASAN();
 	if (max_map_count() > 100000 && !in_guest())
 		SKIP(return, "vm.max_map_count is too large to fill");
 	ASSERT_EQ(0, ptf_mmapper_quarantine(self->m, self->p, 8 * CHUNK, NULL));

@@ -84,6 +84,21 @@ static const unsigned int known_flags =
 	PTF_MAP_F_FIXED | PTF_MAP_F_REPLACE | PTF_MAP_F_32BIT |
 	PTF_MAP_F_LOCKED | PTF_MAP_F_LOCK_ONFAULT;
 
+/*
+ * The kernel's own calls: a sanitizer's runtime makes the libc's do nothing,
+ * and then say that it worked.
+ */
+static int lock_range(void *addr, size_t bytes, bool onfault)
+{
+	return (int)(onfault ? syscall(SYS_mlock2, addr, bytes, MLOCK_ONFAULT) :
+		     syscall(SYS_mlock, addr, bytes));
+}
+
+static int unlock_range(void *addr, size_t bytes)
+{
+	return (int)syscall(SYS_munlock, addr, bytes);
+}
+
 static int fail_arg(const char *op, int err, const char *why)
 {
 	return ptf_fail(err, PTF_LAYER_ARGUMENT, op, NULL, 0, 0, "%s", why);
@@ -762,12 +777,11 @@ static int lock_pages(struct ptf_map *m, char *start, size_t bytes,
 		return fail_arg(op, EINVAL, "unknown flag");
 	if (!bytes)
 		return 0;
-	if (flags & PTF_LOCK_F_ONFAULT ?
-	    syscall(SYS_mlock2, start, bytes, MLOCK_ONFAULT) : mlock(start, bytes)) {
+	if (lock_range(start, bytes, flags & PTF_LOCK_F_ONFAULT)) {
 		err = errno;
 		/* The mappings stay marked as locked though pages did not come. */
 		if (!m->locked)
-			munlock(start, bytes);
+			unlock_range(start, bytes);
 		map_fail(op, err, m, start, bytes, 0);
 		if (err == EPERM || err == ENOMEM)
 			ptf_fail_way("raise RLIMIT_MEMLOCK, or lock only what can be faulted in");
@@ -783,7 +797,7 @@ static int unlock_pages(struct ptf_map *m, char *start, size_t bytes,
 {
 	if (!bytes)
 		return 0;
-	if (munlock(start, bytes))
+	if (unlock_range(start, bytes))
 		return map_fail(op, errno, m, start, bytes, 0);
 	m->locked = is_whole(m, start, bytes) || !m->locked ? 0 : 2;
 	return 0;
@@ -827,14 +841,14 @@ int ptf_lock_all(unsigned int flags)
 	if (flags & ~(PTF_LOCK_ALL_F_CURRENT | PTF_LOCK_ALL_F_FUTURE |
 		      PTF_LOCK_ALL_F_ONFAULT))
 		return fail_arg(__func__, EINVAL, "unknown flag");
-	if (mlockall(how))
+	if (syscall(SYS_mlockall, how))
 		return ptf_fail(errno, PTF_LAYER_VMA, __func__, NULL, 0, 0, NULL);
 	return 0;
 }
 
 int ptf_unlock_all(void)
 {
-	if (munlockall())
+	if (syscall(SYS_munlockall))
 		return ptf_fail(errno, PTF_LAYER_VMA, __func__, NULL, 0, 0, NULL);
 	return 0;
 }
@@ -1003,11 +1017,9 @@ static int grow_reserved(struct ptf_map *m, size_t span, const char *op)
 			return map_fail(op, err, m, tail, bytes, 0);
 		}
 	}
-	if (m->locked == 1 &&
-	    (m->lock_onfault ? syscall(SYS_mlock2, tail, bytes, MLOCK_ONFAULT) :
-	     mlock(tail, bytes))) {
+	if (m->locked == 1 && lock_range(tail, bytes, m->lock_onfault)) {
 		err = errno;
-		munlock(tail, bytes);
+		unlock_range(tail, bytes);
 		if (m->anon)
 			mprotect(tail, bytes, PROT_NONE);
 		else
@@ -1116,7 +1128,7 @@ static int shrink_reserved(struct ptf_map *m, size_t span, const char *op)
 		if (ret)
 			return ret;
 		m->mixed = mixed;
-		munlock(tail, bytes);
+		unlock_range(tail, bytes);
 		madvise(tail, bytes, shared_anon(m) ? PTF_MADV_REMOVE :
 			PTF_MADV_DONTNEED);
 	}

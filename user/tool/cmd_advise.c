@@ -3,6 +3,7 @@
  * ptefault advise: change translations of a process from outside.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 
 static const struct tool_opt opts[] = {
 	{ "pid", "PID", "the process", 'p' },
+	{ "file", "PATH", "a range of a file instead, whoever maps it", 0 },
 	{ "strict", NULL, "all of the range or nothing", 0 },
 	{ "gup", NULL, "kernel-mode users of the pages fault too", 0 },
 	{ "pmd", NULL, "a huge page as a whole", 0 },
@@ -171,6 +173,47 @@ static int stay(struct tool *t, struct ptf_session *session,
 	return DONE;
 }
 
+/* advise --file PATH [RANGE] ADVICE: the file side, in every mapper. */
+static int advise_file(struct tool *t, unsigned int advice, uint32_t flags)
+{
+	struct ptf_advise_result r = { .size = sizeof(r) };
+	const char *path = tool_opt(t, "file");
+	struct ptf_session *session;
+	struct range range;
+	int ret, fd;
+
+	if (t->argc > 2)
+		return tool_usage(t, "one range of a file at a time");
+	if (t->cmd)
+		return tool_usage(t, "nothing stays for -- CMD with --file");
+	ret = arg_file_range(t, t->argc == 2 ? t->argv[0] : NULL, &range);
+	if (ret != DONE)
+		return ret;
+	ret = open_session(t, &session);
+	if (ret != DONE)
+		return ret;
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0) {
+		ret = tool_fail(t, path, NULL, "%s", strerror(errno));
+		goto out;
+	}
+	if (ptf_session_file_advise(session, fd, range.start, range.end,
+				    advice, flags, &r)) {
+		ret = tool_fail_ptf(t, path);
+	} else if (t->json) {
+		t->out = json_result(&r);
+		jadd(t->out, "version", json_object_new_int(1));
+		jadd(t->out, "file", jstr(path));
+		jadd(t->out, "advice", jstr(ptf_advice_name(advice)));
+	} else {
+		print_result(path, &r);
+	}
+	close(fd);
+out:
+	ptf_session_close(session);
+	return ret;
+}
+
 static int run(struct tool *t)
 {
 	struct json_object *array = NULL;
@@ -183,9 +226,9 @@ static int run(struct tool *t)
 	const char *name;
 	int ret;
 
-	if (t->argc < 2)
-		return tool_usage(t, t->argc ? "which advice?" :
-					       "which range?");
+	if (t->argc < (tool_flag(t, "file") ? 1 : 2))
+		return tool_usage(t, t->argc || tool_flag(t, "file") ?
+				  "which advice?" : "which range?");
 	name = t->argv[t->argc - 1];
 	if (!arg_advice(name, &advice))
 		return tool_usage(t, "no advice '%s' (ptefault stat lists them)",
@@ -197,6 +240,8 @@ static int run(struct tool *t)
 		return tool_fail(t, ptf_advice_name(advice),
 				 "if that is meant, add --unchecked",
 				 "this can lose content or end the process");
+	if (tool_flag(t, "file"))
+		return advise_file(t, advice, flags);
 	/*
 	 * Hints outlast us: without CMD leave their healing to the kernel, and
 	 * the fault hook, which takes a while to set, alone.
@@ -258,7 +303,8 @@ static const struct verb advise = {
 		"remember (STASH, STICKY, POISON).\n"
 		"\n"
 		"  ptefault advise -p 1234 [heap] notpresent\n"
-		"  ptefault advise -p 1234 0x7f0000000000+2M STASH -- sleep 10\n",
+		"  ptefault advise -p 1234 0x7f0000000000+2M STASH -- sleep 10\n"
+		"  ptefault advise --file /var/lib/db 0+1M unmap_file\n",
 	.opts = opts,
 	.order = 30,
 	.cmd = true,

@@ -182,16 +182,21 @@ static void ptf_advise_unstash(struct ptf_edit *e, struct ptf_walk *w)
 	spinlock_t *ptl;
 	pte_t *ptep;
 
-	for (addr = e->stash_start; sp && addr < e->stash_end; addr += PAGE_SIZE) {
-		if (!ptf_stash_restore(sp, w->mm, addr, NULL))
-			continue;
+	for (addr = e->stash_start; sp; addr += PAGE_SIZE) {
+		addr = ptf_stash_next(sp, addr);
+		if (addr >= e->stash_end)
+			break;
+		/* without a VMA it is being unmapped, whose notifier restores */
 		vma = find_vma(w->mm, addr);
+		if (!vma || vma->vm_start > addr ||
+		    !ptf_stash_restore(sp, w->mm, addr, NULL))
+			continue;
 		ptep = ptf_entry_lock(w->mm, addr, &ptl);
 		if (!ptep)
 			continue;
-		if (vma && vma->vm_start <= addr)
-			ptf_edit_unhint_one(vma, ptep, addr);
+		ptf_edit_unhint_one(vma, ptep, addr);
 		ptf_entry_unlock(ptl);
+		cond_resched();
 	}
 	e->stash_nr = 0;
 	if (sp)
@@ -247,9 +252,10 @@ static int ptf_advise_provide(struct ptf_edit *e, bool locked, unsigned long pos
 	if (need & PTF_NEED_EXACT) {
 		/*
 		 * Without the hook the kernel heals, perhaps in company: the
-		 * answer's out_large_pages says so.
+		 * answer's out_large_pages says so. Arming takes mmap_lock.
 		 */
-		ptf_target_arm(e->t, PTF_ARM_EXACT);
+		if (!locked)
+			ptf_target_arm(e->t, PTF_ARM_EXACT);
 		e->exact = true;
 	}
 	return 0;
@@ -499,6 +505,12 @@ int ptf_advise_range(struct ptf_cmd *c)
 		ret = ptf_target_arm(t, arm);
 		if (ret)
 			goto out;
+	}
+	if (a->advice == PTF_ADV_NOTPRESENT && !e.exact && num_online_nodes() > 1) {
+		ret = ptf_target_arm(t, PTF_ARM_EXACT);
+		if (ret == -EINTR || ret == -ERESTARTNOINTR)
+			goto out;
+		e.exact = true;
 	}
 
 	a->out_next = a->start;

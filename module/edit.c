@@ -110,9 +110,9 @@ static bool ptf_edit_is_stashed(struct ptf_edit *e, unsigned long addr, pte_t pt
  * Pages of large folios, and all pages where there are several NUMA nodes, come
  * back right only if we heal them ourselves: that must be armed first.
  */
-static bool ptf_edit_wants_exact(struct ptf_edit *e, bool large)
+static bool ptf_edit_wants_exact(bool large)
 {
-	return !e->exact && (large || num_online_nodes() > 1);
+	return large || num_online_nodes() > 1;
 }
 
 /* NOTPRESENT: present entries become hints. */
@@ -121,7 +121,7 @@ int ptf_edit_hint_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 {
 	struct ptf_edit *e = w->priv;
 	unsigned long done = 0, nr_large = 0;
-	bool dry = e->dry, large;
+	bool dry = e->dry, large, inexact;
 	int why, ret = 0;
 	pte_t pte;
 
@@ -149,15 +149,15 @@ int ptf_edit_hint_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 				break;
 			continue;
 		}
-		if (unlikely(ptf_edit_wants_exact(e, large))) {
+		inexact = ptf_edit_wants_exact(large);
+		if (unlikely(inexact && !e->exact)) {
 			e->need = PTF_NEED_EXACT;
 			w->next = addr;
 			ret = PTF_WALK_BREAK;
 			break;
 		}
 		done++;
-		/* large pages that the kernel may heal in company */
-		nr_large += large && !(e->t->armed & PTF_ARM_EXACT);
+		nr_large += inexact && !(e->t->armed & PTF_ARM_EXACT);
 		if (dry)
 			continue;
 		/*

@@ -890,7 +890,7 @@ int ptf_report_walk(struct ptf_cmd *c)
 	};
 	struct ptf_walk_entry e[PTF_LEVEL_NR];
 	unsigned long addr = PAGE_ALIGN_DOWN(a->addr);
-	bool accessible = true;
+	bool accessible = true, hole = false;
 	struct ptf_target *t;
 	unsigned int i;
 	int ret;
@@ -902,11 +902,21 @@ int ptf_report_walk(struct ptf_cmd *c)
 	t = ptf_target_begin(c->s, a->target);
 	if (IS_ERR(t))
 		return PTR_ERR(t);
-	if (mmap_read_lock_killable(t->mm)) {
+	/*
+	 * Tables outside of VMAs may be freed by a munmap that has downgraded
+	 * its lock: for the look into a hole nobody else may hold one.
+	 */
+	w.mm = t->mm;
+	ret = mmap_read_lock_killable(w.mm);
+	if (!ret && !find_vma_intersection(w.mm, addr, addr + PAGE_SIZE)) {
+		mmap_read_unlock(w.mm);
+		hole = true;
+		ret = mmap_write_lock_killable(w.mm);
+	}
+	if (ret) {
 		ptf_target_end(t);
 		return -EINTR;
 	}
-	w.mm = t->mm;
 	r.sp = ptf_space_find_get(w.mm);
 	memset(&a->out_vma, 0, sizeof(a->out_vma));
 	memset(a->level, 0, sizeof(a->level));
@@ -916,7 +926,10 @@ int ptf_report_walk(struct ptf_cmd *c)
 		accessible = vma_is_accessible(w.vma);
 	}
 	a->out_nr = ptf_walk_levels(t->mm, addr, e);
-	mmap_read_unlock(t->mm);
+	if (hole)
+		mmap_write_unlock(t->mm);
+	else
+		mmap_read_unlock(t->mm);
 	if (r.sp)
 		ptf_space_put(r.sp);
 	ptf_target_end(t);

@@ -106,9 +106,9 @@ static void ptf_target_undo(struct ptf_target *t)
 	if (!sp)
 		return;
 	if (mmget_not_zero(t->mm)) {
-		mmap_read_lock(t->mm);
+		mmap_write_lock(t->mm);
 		ptf_stash_restore_range(sp, t->mm, 0, TASK_SIZE_MAX, t);
-		mmap_read_unlock(t->mm);
+		mmap_write_unlock(t->mm);
 		mmput_async(t->mm);
 	} else {
 		wait_event(sp->gone, READ_ONCE(sp->dead));

@@ -85,6 +85,7 @@ bool ptf_stash_restore(struct ptf_space *sp, struct mm_struct *mm,
 unsigned long ptf_stash_restore_range(struct ptf_space *sp, struct mm_struct *mm,
 				      unsigned long start, unsigned long end,
 				      struct ptf_target *owner);
+unsigned long ptf_stash_next(struct ptf_space *sp, unsigned long addr);
 bool ptf_stash_find(struct ptf_space *sp, unsigned long addr, pte_t *pte);
 
 /* fault.c */

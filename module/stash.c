@@ -186,7 +186,9 @@ bool ptf_stash_restore(struct ptf_space *sp, struct mm_struct *mm,
 /**
  * ptf_stash_restore_range() - put all entries of a range back
  * @sp: armed space
- * @mm: its address space; page tables of stashed pages can't go
+ * @mm: its address space; page tables of the range can't go: the caller is a
+ *	notifier for it, or holds mmap_lock for writing (for reading is not
+ *	enough: munmap frees tables under a lock that it has downgraded)
  * @start: first address
  * @end: first address behind
  * @owner: only this target's; NULL: everybody's
@@ -219,6 +221,18 @@ unsigned long ptf_stash_restore_range(struct ptf_space *sp, struct mm_struct *mm
 		addr += PAGE_SIZE;
 	}
 	return nr;
+}
+
+/* Address of the first stashed page at or behind @addr, ULONG_MAX if none. */
+unsigned long ptf_stash_next(struct ptf_space *sp, unsigned long addr)
+{
+	struct ptf_stash *s;
+
+	spin_lock(&sp->lock);
+	s = ptf_stash_first(sp, addr);
+	addr = s ? s->addr : ULONG_MAX;
+	spin_unlock(&sp->lock);
+	return addr;
 }
 
 /* Is a page stashed, and what was its entry? The caller has its table locked. */

@@ -550,8 +550,11 @@ enum ptf_skip {
  * @out_next: first address not worked on; == @end when all is done
  * @out_done_pages: pages changed
  * @out_same_pages: pages that were so already
- * @out_large_pages: of the pages changed, those in a large folio, where the
- *	kernel may heal neighbours with the first fault
+ * @out_large_pages: of the pages changed, those whose fault may not be exact:
+ *	in a large folio the kernel may heal neighbours with the first fault,
+ *	with several NUMA nodes it may move the frame. 0 while this session
+ *	heals itself (it does, but with PTF_ADVISE_F_ONESHOT or where the fault
+ *	handler can't be hooked)
  * @out_flushes: TLB flushes of all CPUs that it took
  * @out_skipped_pages: pages left alone, by enum ptf_skip
  *

@@ -509,8 +509,8 @@ static void *boundary(void *arg)
 		if (ptf_mmapper_ensure(c->m, edge - 1, 2, RW, 0, NULL))
 			c->errors++;
 		/* Whoever comes back finds both sides usable. */
-		((volatile char *)edge)[-1] = 1;
-		((volatile char *)edge)[0] = 1;
+		__atomic_store_n(edge - 1, 1, __ATOMIC_RELAXED);
+		__atomic_store_n(edge, 1, __ATOMIC_RELAXED);
 		if (!ptf_mmapper_is_mapped(c->m, edge - 1) ||
 		    !ptf_mmapper_is_mapped(c->m, edge))
 			c->errors++;
@@ -592,7 +592,8 @@ static void *reader(void *arg)
 				c->errors++;
 			/* Mapped means that it can be used now. */
 			if (is)
-				((volatile char *)c->p)[i * CHUNK + PAGE * 3]++;
+				__atomic_add_fetch(c->p + i * CHUNK + PAGE * 3, 1,
+						   __ATOMIC_RELAXED);
 			was[i] = is;
 			c->seen += is;
 		}

@@ -144,12 +144,19 @@ TEST(look_up_by_name)
 		close(fd);
 	}
 	rmdir(dir);
+	EXPECT_EQ(-ENOENT, ptf_vma_by_name(0, "", 0, &e, buf, sizeof(buf)));
+	EXPECT_EQ(-ENOENT, ptf_vma_by_name(0, "no such file", 0, &e, buf, sizeof(buf)));
+}
+
+TEST(the_stack)
+{
+	struct ptf_vma_entry e;
+	char buf[16];
+
 	EXPECT_EQ(0, ptf_vma_by_name(0, "[stack]", 0, &e, buf, sizeof(buf)));
 	EXPECT_EQ(true, e.start <= (uintptr_t)&e && (uintptr_t)&e < e.end);
 	EXPECT_EQ(0, e.special);
 	EXPECT_EQ(-ENOENT, ptf_vma_by_name(0, "[stack]", 1, &e, buf, sizeof(buf)));
-	EXPECT_EQ(-ENOENT, ptf_vma_by_name(0, "", 0, &e, buf, sizeof(buf)));
-	EXPECT_EQ(-ENOENT, ptf_vma_by_name(0, "no such file", 0, &e, buf, sizeof(buf)));
 }
 
 TEST(of_other_processes)

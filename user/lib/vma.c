@@ -274,7 +274,7 @@ static void entry_copy(struct ptf_vma_entry *out,
 static int vma_at_query(int fd, uint64_t addr, unsigned int flags,
 			struct ptf_vma_entry *out, char *buf, size_t len)
 {
-	char name[4096];
+	char name[4096] = "";	/* valgrind does not know who fills it */
 	struct procmap_query q = {
 		.size = sizeof(q),
 		.query_addr = addr,
@@ -284,7 +284,6 @@ static int vma_at_query(int fd, uint64_t addr, unsigned int flags,
 	};
 	struct ptf_vma_entry e = { 0 };
 
-	name[0] = 0;
 	if (ioctl(fd, QUERY_PROCMAP, &q))
 		return errno == ENOENT ? -ENOENT : 1;
 	if (!q.vma_name_size)

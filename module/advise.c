@@ -247,7 +247,8 @@ static int ptf_advise_provide(struct ptf_edit *e, bool locked, unsigned long pos
 	e->need = 0;
 	if (need & PTF_NEED_POOL)
 		return ptf_stash_pool_fill(&e->pool, min(PTF_POOL_NODES, left));
-	if (need & PTF_NEED_WAIT && !locked)
+	/* whoever works on the address space never waits for mmap_lock in there */
+	if (need & PTF_NEED_WAIT)
 		usleep_range(50, 200);
 	if (need & PTF_NEED_EXACT) {
 		/*
@@ -293,7 +294,7 @@ again:
 		goto again;
 	}
 	if (ret) {
-		a->out_next = w->next;
+		a->out_next = ret == PTF_WALK_STOP ? w->next : a->start;
 		goto unlock;
 	}
 	if (write) {
@@ -302,7 +303,7 @@ again:
 			goto unlock;
 	}
 	e->dry = false;
-	/* What changed since the look is skipped and counted. */
+	/* What changed since the look is skipped and counted, and no success. */
 	for (pos = a->start; pos < a->end; pos = w->next) {
 		ret = ptf_advise_stretch(e, w, pos, a->end, write);
 		cond_resched();
@@ -311,8 +312,8 @@ again:
 		if (ret < 0)
 			break;
 	}
-	if (ret > 0)
-		ret = 0;
+	if (ret >= 0)
+		ret = e->first_skip >= 0 ? PTF_WALK_STOP : 0;
 	a->out_next = w->next;
 unlock:
 	ptf_advise_unlock(w->mm, write);
@@ -505,6 +506,11 @@ int ptf_advise_range(struct ptf_cmd *c)
 		ret = ptf_target_arm(t, arm);
 		if (ret)
 			goto out;
+	}
+	/* devices that share the page tables keep translations of their own */
+	if (op->ptes && ptf_mm_has_pasid(t->mm)) {
+		ret = -EOPNOTSUPP;
+		goto out;
 	}
 	if (a->advice == PTF_ADV_NOTPRESENT && !e.exact && num_online_nodes() > 1) {
 		ret = ptf_target_arm(t, PTF_ARM_EXACT);

@@ -9,6 +9,7 @@
 
 #include <linux/capability.h>
 #include <linux/ftrace.h>
+#include <linux/iommu.h>
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
 #include <linux/pgtable.h>
@@ -16,6 +17,9 @@
 #include <linux/swapops.h>
 #include <linux/sched.h>
 #include <linux/version.h>
+#if __has_include(<linux/ioasid.h>)
+#include <linux/ioasid.h>
+#endif
 #if __has_include(<linux/sched/exec_state.h>)
 #include <linux/sched/exec_state.h>
 #define PTF_HAVE_EXEC_STATE 1
@@ -26,8 +30,15 @@
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
 #error "ptefault needs Linux 6.1 or later"
 #endif
-#ifndef CONFIG_MMU
-#error "ptefault needs CONFIG_MMU"
+/* Without it nobody, core mm included, makes a hint present again. */
+#ifndef CONFIG_NUMA_BALANCING
+#error "ptefault needs CONFIG_NUMA_BALANCING"
+#endif
+#ifndef CONFIG_MMU_NOTIFIER
+#error "ptefault needs CONFIG_MMU_NOTIFIER"
+#endif
+#ifndef CONFIG_DYNAMIC_FTRACE
+#error "ptefault needs CONFIG_DYNAMIC_FTRACE"
 #endif
 
 /*
@@ -120,6 +131,21 @@ static inline pte_t ptf_stash_entry(unsigned long pfn)
 	return swp_entry_to_pte(swp_entry(SWP_SWAPIN_ERROR, pfn));
 #else
 #error "STASH needs CONFIG_MEMORY_FAILURE from 6.6 on"
+#endif
+}
+
+/*
+ * Is the address space shared with devices through an IOMMU? Only core mm can
+ * flush their translations, and it won't for a hint.
+ */
+static inline bool ptf_mm_has_pasid(struct mm_struct *mm)
+{
+#ifndef CONFIG_IOMMU_SVA
+	return false;
+#elif PTF_KERNEL(6, 4)
+	return mm_valid_pasid(mm);
+#else
+	return pasid_valid(mm->pasid);
 #endif
 }
 

@@ -82,7 +82,7 @@ static int ptf_cmd_session_stat(struct ptf_cmd *c)
 	a->out_sessions = ptf_session_count();
 	a->out_targets = READ_ONCE(c->s->nr_targets);
 	a->out_cleared_pages = atomic64_read(&c->s->cleared_pages);
-	a->out_stashed_pages = ptf_session_stashed(c->s);
+	ptf_session_sum(c->s, &a->out_stashed_pages, &a->out_healed_pages);
 	a->out_stashed_total = atomic64_read(&c->s->stashed_total);
 	a->out_hooked = ptf_hook_is_set();
 	a->out_flushes = ptf_tlb_flushes();

@@ -89,21 +89,22 @@ static int ptf_edit_absent_why(pte_t pte)
 	return pte_none(pte) ? PTF_SKIP_EMPTY : PTF_SKIP_SWAPPED;
 }
 
-/* An entry that is neither none nor present: is it one that we took? */
-static bool ptf_edit_is_stashed(struct ptf_edit *e, unsigned long addr, pte_t pte)
+/* Who took this entry, if it is one that was taken; NULL if not. */
+static struct ptf_target *ptf_edit_stasher(struct ptf_edit *e, unsigned long addr,
+					   pte_t pte)
 {
+	struct ptf_target *owner = NULL;
 	struct ptf_space *sp;
-	bool found = false;
 	pte_t old;
 
 	if (pte_none(pte))
-		return false;
+		return NULL;
 	sp = ptf_space_find_get(e->t->mm);
 	if (sp) {
-		found = ptf_stash_find(sp, addr, &old);
+		owner = ptf_stash_find(sp, addr, &old);
 		ptf_space_put(sp);
 	}
-	return found;
+	return owner;
 }
 
 /*
@@ -121,6 +122,7 @@ int ptf_edit_hint_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 {
 	struct ptf_edit *e = w->priv;
 	unsigned long done = 0, nr_large = 0;
+	struct ptf_target *owner;
 	bool dry = e->dry, large, inexact;
 	int why, ret = 0;
 	pte_t pte;
@@ -128,12 +130,13 @@ int ptf_edit_hint_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 	for (; addr != end; ptep++, addr += PAGE_SIZE) {
 		pte = ptep_get(ptep);
 		if (unlikely(!pte_present(pte))) {
-			if (ptf_edit_is_stashed(e, addr, pte)) {
+			owner = ptf_edit_stasher(e, addr, pte);
+			if (owner == e->t) {
 				e->a->out_same_pages++;
 				continue;
 			}
-			ret = ptf_edit_skip(w, addr, addr + PAGE_SIZE,
-					    ptf_edit_absent_why(pte));
+			ret = ptf_edit_skip(w, addr, addr + PAGE_SIZE, owner ?
+					    PTF_SKIP_FOREIGN : ptf_edit_absent_why(pte));
 			if (ret)
 				break;
 			continue;
@@ -398,7 +401,7 @@ int ptf_edit_unhint_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 		}
 		why = -1;
 		if (!pte_present(pte)) {
-			if (ptf_edit_is_stashed(e, addr, pte)) {
+			if (ptf_edit_stasher(e, addr, pte)) {
 				e->a->out_done_pages++;
 				if (!e->dry)
 					ptf_edit_note_stash(e, addr);
@@ -442,6 +445,7 @@ int ptf_edit_stash_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 			unsigned long end)
 {
 	struct ptf_edit *e = w->priv;
+	struct ptf_target *owner;
 	struct ptf_stash *s;
 	pte_t pte;
 	int why;
@@ -450,11 +454,13 @@ int ptf_edit_stash_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 		pte = ptep_get(ptep);
 		if (pte_present(pte)) {
 			why = ptf_edit_stash_why(w->vma, pte);
-		} else if (ptf_edit_is_stashed(e, addr, pte)) {
-			e->a->out_same_pages++;
-			continue;
 		} else {
-			why = ptf_edit_absent_why(pte);
+			owner = ptf_edit_stasher(e, addr, pte);
+			if (owner == e->t) {
+				e->a->out_same_pages++;
+				continue;
+			}
+			why = owner ? PTF_SKIP_FOREIGN : ptf_edit_absent_why(pte);
 		}
 		if (why >= 0) {
 			if (ptf_edit_skip(w, addr, addr + PAGE_SIZE, why))

@@ -3,6 +3,7 @@
  * What happens to a fault in an armed address space. The hook brings it here;
  * core mm's own handler is called from here.
  */
+#include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include "edit.h"
 #include "space.h"
@@ -14,17 +15,19 @@
  * kernels heal all hints of a large folio together, and with several NUMA
  * nodes they may move the page on the occasion.
  */
-static void ptf_fault_heal(struct vm_area_struct *vma, unsigned long addr)
+static void ptf_fault_heal(struct ptf_space *sp, struct vm_area_struct *vma,
+			   unsigned long addr)
 {
 	spinlock_t *ptl;
 	pte_t *ptep;
 
-	if (!vma_is_accessible(vma) || is_vm_hugetlb_page(vma))
+	if (!vma_is_accessible(vma))
 		return;
 	ptep = ptf_entry_lock(vma->vm_mm, addr, &ptl);
 	if (!ptep)
 		return;
-	ptf_edit_unhint_one(vma, ptep, addr);
+	if (ptf_edit_unhint_one(vma, ptep, addr))
+		atomic64_inc(&sp->healed);
 	ptf_entry_unlock(ptl);
 }
 
@@ -36,10 +39,13 @@ vm_fault_t ptf_fault_handle(struct vm_area_struct *vma, unsigned long address,
 
 	if (!sp)
 		return ptf_hook_orig(vma, address, flags, regs);
-	if (READ_ONCE(sp->nr_stash))
-		ptf_stash_restore(sp, vma->vm_mm, addr, NULL);
-	if (atomic_read(&sp->exact))
-		ptf_fault_heal(vma, addr);
+	/* hugetlb shares tables under locks of its own, and is never edited */
+	if (!is_vm_hugetlb_page(vma)) {
+		if (READ_ONCE(sp->nr_stash))
+			ptf_stash_restore(sp, vma->vm_mm, addr, NULL);
+		if (atomic_read(&sp->exact))
+			ptf_fault_heal(sp, vma, addr);
+	}
 	ptf_space_put(sp);
 	/* the fault is still counted, and what else it needs is done, there */
 	return ptf_hook_orig(vma, address, flags, regs);

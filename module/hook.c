@@ -14,9 +14,9 @@
  * ftrace does not see the call. A plain call would be hooked again, and a test
  * for "called by us" would be fooled by tail calls and by handler modules.
  *
- * Two more ops sit beside it, which do not redirect: on __get_user_pages(),
- * since from 6.6 on GUP reads through hints unless it is told not to, and on
- * copy_page_range(), see there.
+ * More ops sit beside it, which do not redirect: on __get_user_pages(), since
+ * from 6.6 on GUP reads through hints unless it is told not to, and on those
+ * who read entries without telling notifiers first, see there.
  *
  * Going: unregistering waits for RCU-tasks, that is until every task has
  * slept or been in user space; but a task may sleep in our wrapper. So: take
@@ -26,9 +26,11 @@
  */
 #include <linux/delay.h>
 #include <linux/ftrace.h>
+#include <linux/hmm.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/pagewalk.h>
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/workqueue.h>
@@ -115,7 +117,49 @@ static void notrace ptf_hook_fork_callback(unsigned long ip, unsigned long paren
 
 	if (likely(!sp))
 		return;
-	ptf_stash_restore_range(sp, src->vm_mm, src->vm_start, src->vm_end, NULL);
+	ptf_stash_restore_range(sp, src->vm_mm, src->vm_start, src->vm_end, NULL, false);
+	ptf_space_put(sp);
+}
+
+/*
+ * int mlock_pte_range(pmd_t *pmd, unsigned long addr, unsigned long end, struct
+ * mm_walk *walk): munlock() tells no notifier, and would leave the page of a
+ * stash mlocked for ever. It holds mmap_lock for writing.
+ */
+static void notrace ptf_hook_mlock_callback(unsigned long ip, unsigned long parent_ip,
+					    struct ftrace_ops *op,
+					    struct ftrace_regs *fregs)
+{
+	struct mm_walk *walk = (void *)ptf_fregs_argument(fregs, 3);
+	struct ptf_space *sp = ptf_space_find_get(walk->mm);
+
+	if (likely(!sp))
+		return;
+	ptf_stash_restore_range(sp, walk->mm, ptf_fregs_argument(fregs, 1),
+				ptf_fregs_argument(fregs, 2), NULL, false);
+	ptf_space_put(sp);
+}
+
+/*
+ * int hmm_range_fault(struct hmm_range *range): would take our entries for
+ * damage, without asking the fault handler. It holds mmap_lock.
+ */
+static void notrace ptf_hook_hmm_callback(unsigned long ip, unsigned long parent_ip,
+					  struct ftrace_ops *op,
+					  struct ftrace_regs *fregs)
+{
+	struct hmm_range *range = (void *)ptf_fregs_argument(fregs, 0);
+	struct mm_struct *mm = range->notifier->mm;
+	struct ptf_space *sp = ptf_space_find_get(mm);
+	unsigned long addr;
+
+	if (likely(!sp))
+		return;
+	/* only where a VMA stands, see DESIGN.md */
+	for (addr = ptf_stash_next(sp, range->start); addr < range->end;
+	     addr = ptf_stash_next(sp, addr + PAGE_SIZE))
+		if (find_vma_intersection(mm, addr, addr + PAGE_SIZE))
+			ptf_stash_restore(sp, mm, addr, NULL);
 	ptf_space_put(sp);
 }
 
@@ -132,6 +176,20 @@ static struct ptf_hook_side {
 			.flags = PTF_FTRACE_SAVE | FTRACE_OPS_FL_PERMANENT,
 		},
 	},
+	{
+		.name = "mlock_pte_range",
+		.ops = {
+			.func = ptf_hook_mlock_callback,
+			.flags = PTF_FTRACE_SAVE | FTRACE_OPS_FL_PERMANENT,
+		},
+	},
+	{
+		.name = "hmm_range_fault",
+		.ops = {
+			.func = ptf_hook_hmm_callback,
+			.flags = PTF_FTRACE_SAVE | FTRACE_OPS_FL_PERMANENT,
+		},
+	},
 #ifdef PTF_FOLL_HONOR
 	{
 		.name = "__get_user_pages",
@@ -144,7 +202,9 @@ static struct ptf_hook_side {
 };
 
 #define PTF_HOOK_FORK	0
-#define PTF_HOOK_GUP	1
+#define PTF_HOOK_MLOCK	1
+#define PTF_HOOK_HMM	2
+#define PTF_HOOK_GUP	3
 
 static void ptf_hook_sides_on(void)
 {
@@ -238,10 +298,16 @@ bool ptf_hook_has_gup(void)
 	       READ_ONCE(ptf_hook_sides[PTF_HOOK_GUP].set);
 }
 
-/* While the hook is held: is a stash safe from fork? */
-bool ptf_hook_has_fork(void)
+/*
+ * While the hook is held: is a stash safe from those who don't tell notifiers?
+ * Who has no hmm_range_fault() has nobody who calls it.
+ */
+bool ptf_hook_has_stash(void)
 {
-	return READ_ONCE(ptf_hook_sides[PTF_HOOK_FORK].set);
+	return READ_ONCE(ptf_hook_sides[PTF_HOOK_FORK].set) &&
+	       READ_ONCE(ptf_hook_sides[PTF_HOOK_MLOCK].set) &&
+	       (READ_ONCE(ptf_hook_sides[PTF_HOOK_HMM].set) ||
+		!IS_ENABLED(CONFIG_HMM_MIRROR));
 }
 
 static long ptf_hook_count_inside(void)

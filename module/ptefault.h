@@ -84,7 +84,7 @@ void ptf_target_end(struct ptf_target *t);
 int ptf_target_arm(struct ptf_target *t, u32 what);
 void ptf_target_reset(struct ptf_target *t);
 void ptf_target_disarm(struct ptf_target *t);
-u64 ptf_session_stashed(struct ptf_session *s);
+void ptf_session_sum(struct ptf_session *s, u64 *stashed, u64 *healed);
 
 /* One command: what the dispatcher hands to a handler. */
 struct ptf_cmd {

@@ -137,6 +137,8 @@ static int ptf_report_file(struct ptf_report *r, struct ptf_walk *w,
 		bool found = false;
 
 		row = *proto;
+		if (row.pte_pfn && row.level)
+			row.pte_pfn += (addr - row.start) >> PAGE_SHIFT;
 		row.start = addr;
 		row.nr_pages = (end - addr) >> PAGE_SHIFT;
 		if (r->mapping) {
@@ -163,6 +165,9 @@ static int ptf_report_file(struct ptf_report *r, struct ptf_walk *w,
 		addr = row.start + (row.nr_pages << PAGE_SHIFT);
 		if (ptf_report_emit(r, w, &row))
 			return PTF_WALK_STOP;
+		/* a hole may be long, and its file all in the cache */
+		if (addr < end && (need_resched() || fatal_signal_pending(current)))
+			return PTF_WALK_BREAK;
 	}
 	return 0;
 }
@@ -206,6 +211,16 @@ static u64 ptf_report_pte_flags(pte_t pte)
 		flags |= PTF_ROW_UFFD_WP;
 	if (pte_special(pte))
 		flags |= PTF_ROW_SPECIAL;
+	return flags;
+}
+
+/* A hint has lost its NX bit: what it will be again stands in the VMA. */
+static u64 ptf_report_entry_flags(struct ptf_walk *w, pte_t pte)
+{
+	u64 flags = ptf_report_pte_flags(pte);
+
+	if (pte_protnone(pte) && !(w->vma->vm_flags & VM_EXEC))
+		flags &= ~PTF_ROW_EXEC;
 	return flags;
 }
 
@@ -356,7 +371,7 @@ static int ptf_report_present(struct ptf_report *r, struct ptf_walk *w, pte_t pt
 	row.state = PTF_STATE_PRESENT;
 	if (pte_protnone(pte))
 		row.state = vma_is_accessible(w->vma) ? PTF_STATE_HINT : PTF_STATE_PROTNONE;
-	row.flags = ptf_report_pte_flags(pte);
+	row.flags = ptf_report_entry_flags(w, pte);
 	row.pte = r->privileged ? pte_val(pte) : ptf_arch_entry_hide(pte_val(pte));
 	if (r->privileged)
 		row.pte_pfn = pte_pfn(pte);
@@ -446,7 +461,7 @@ static int ptf_report_pmd(struct ptf_walk *w, pmd_t pmd, unsigned long addr,
 	row.state = PTF_STATE_PRESENT;
 	if (pmd_protnone(pmd))
 		row.state = vma_is_accessible(w->vma) ? PTF_STATE_HINT : PTF_STATE_PROTNONE;
-	row.flags = ptf_report_pte_flags(pte);
+	row.flags = ptf_report_entry_flags(w, pte);
 	row.pte = r->privileged ? pmd_val(pmd) : ptf_arch_entry_hide(pmd_val(pmd));
 	if (r->privileged)
 		row.pte_pfn = pmd_pfn(pmd) + off;
@@ -780,7 +795,6 @@ int ptf_report_query(struct ptf_cmd *c)
 	if (IS_ERR(t))
 		return PTR_ERR(t);
 	w.mm = t->mm;
-	r.sp = ptf_space_find_get(w.mm);
 	err = ptf_report_alloc(&r, a);
 	if (err)
 		goto out;
@@ -803,6 +817,8 @@ int ptf_report_query(struct ptf_cmd *c)
 			err = -EINTR;
 			break;
 		}
+		if (!r.sp)
+			r.sp = ptf_space_find_get(w.mm);
 		ret = ptf_report_locked(&r, &w, a->out_next, a->end);
 		mmap_read_unlock(w.mm);
 		if (ret < 0) {

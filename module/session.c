@@ -77,7 +77,7 @@ int ptf_target_arm(struct ptf_target *t, u32 what)
 		t->space = sp;
 	}
 	if ((what & PTF_ARM_GUP && !ptf_hook_has_gup()) ||
-	    (what & PTF_ARM_STASH && !ptf_hook_has_fork())) {
+	    (what & PTF_ARM_STASH && !ptf_hook_has_stash())) {
 		err = -EOPNOTSUPP;
 		goto unlock;
 	}
@@ -107,13 +107,13 @@ static void ptf_target_undo(struct ptf_target *t)
 		return;
 	if (mmget_not_zero(t->mm)) {
 		mmap_write_lock(t->mm);
-		ptf_stash_restore_range(sp, t->mm, 0, TASK_SIZE_MAX, t);
+		ptf_stash_restore_range(sp, t->mm, 0, TASK_SIZE_MAX, t, true);
 		mmap_write_unlock(t->mm);
 		mmput_async(t->mm);
 	} else {
 		wait_event(sp->gone, READ_ONCE(sp->dead));
 		/* see ptf_stash_restore_range() */
-		ptf_stash_restore_range(sp, t->mm, 0, 0, t);
+		ptf_stash_restore_range(sp, t->mm, 0, 0, t, true);
 	}
 }
 
@@ -330,17 +330,23 @@ struct ptf_target *ptf_target_begin(struct ptf_session *s, u32 id)
 	return t;
 }
 
-u64 ptf_session_stashed(struct ptf_session *s)
+/* What the session's targets hold now, and what was healed in their memory. */
+void ptf_session_sum(struct ptf_session *s, u64 *stashed, u64 *healed)
 {
 	struct ptf_target *t;
 	unsigned long id;
-	u64 sum = 0;
 
+	*stashed = 0;
+	*healed = 0;
 	mutex_lock(&s->lock);
-	xa_for_each(&s->targets, id, t)
-		sum += atomic64_read(&t->stashed);
+	xa_for_each(&s->targets, id, t) {
+		*stashed += atomic64_read(&t->stashed);
+		mutex_lock(&t->lock);
+		if (t->space)
+			*healed += atomic64_read(&t->space->healed);
+		mutex_unlock(&t->lock);
+	}
 	mutex_unlock(&s->lock);
-	return sum;
 }
 
 /* If the process went meanwhile its memory is freed by a worker, not by us. */

@@ -69,7 +69,7 @@ static int ptf_space_invalidate_start(struct mmu_notifier *mn,
 	spin_lock(&sp->lock);
 	sp->windows++;
 	spin_unlock(&sp->lock);
-	ptf_stash_restore_range(sp, range->mm, range->start, range->end, NULL);
+	ptf_stash_restore_range(sp, range->mm, range->start, range->end, NULL, false);
 	return 0;
 }
 
@@ -91,7 +91,7 @@ static void ptf_space_release(struct mmu_notifier *mn, struct mm_struct *mm)
 	spin_lock(&sp->lock);
 	sp->windows++;		/* for ever: nothing is taken any more */
 	spin_unlock(&sp->lock);
-	ptf_stash_restore_range(sp, mm, 0, TASK_SIZE_MAX, NULL);
+	ptf_stash_restore_range(sp, mm, 0, TASK_SIZE_MAX, NULL, true);
 	spin_lock(&sp->lock);
 	sp->dead = true;
 	spin_unlock(&sp->lock);

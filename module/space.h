@@ -22,6 +22,7 @@
  * @dead: release has run, nothing is stashed and nothing will be (@lock)
  * @stash: struct ptf_stash by address (@lock)
  * @nr_stash: how many
+ * @healed: hints that we healed
  * @gone: woken when @dead is set
  */
 struct ptf_space {
@@ -36,6 +37,7 @@ struct ptf_space {
 	bool dead;
 	struct rb_root stash;
 	unsigned long nr_stash;
+	atomic64_t healed;
 	wait_queue_head_t gone;
 	struct rcu_head rcu;
 };
@@ -53,7 +55,7 @@ int ptf_hook_get(void);
 void ptf_hook_put(void);
 bool ptf_hook_is_set(void);
 bool ptf_hook_has_gup(void);
-bool ptf_hook_has_fork(void);
+bool ptf_hook_has_stash(void);
 void ptf_hook_init(void);
 void ptf_hook_exit(void);
 
@@ -84,9 +86,9 @@ bool ptf_stash_restore(struct ptf_space *sp, struct mm_struct *mm,
 		       unsigned long addr, struct ptf_target *owner);
 unsigned long ptf_stash_restore_range(struct ptf_space *sp, struct mm_struct *mm,
 				      unsigned long start, unsigned long end,
-				      struct ptf_target *owner);
+				      struct ptf_target *owner, bool may_sleep);
 unsigned long ptf_stash_next(struct ptf_space *sp, unsigned long addr);
-bool ptf_stash_find(struct ptf_space *sp, unsigned long addr, pte_t *pte);
+struct ptf_target *ptf_stash_find(struct ptf_space *sp, unsigned long addr, pte_t *pte);
 
 /* fault.c */
 vm_fault_t ptf_fault_handle(struct vm_area_struct *vma, unsigned long address,

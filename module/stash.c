@@ -18,8 +18,9 @@
  *
  * The price is that core mm must never work on such a range with our entry in
  * it: zapping it would leak the page, forking it would poison the child. So
- * - everything that changes entries of an address space says so first to its
- *   mmu notifiers, and we put the range back then and there (space.c);
+ * - what changes entries of an address space says so first to its mmu
+ *   notifiers, and we put the range back then and there (space.c); the few who
+ *   don't are hooked (hook.c);
  * - a fault on the page puts it back (fault.c) before the handler looks;
  * - exit puts everything back while the page tables stand.
  *
@@ -41,6 +42,7 @@
  */
 #include <linux/mm.h>
 #include <linux/rbtree.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include "space.h"
 #include "walk.h"
@@ -87,13 +89,16 @@ static void ptf_stash_insert(struct ptf_space *sp, struct ptf_stash *s)
  * @pool: list of unused nodes
  * @nr: how many to add
  *
- * Return: 0 or -ENOMEM, with what could be had in the pool
+ * Return: 0, -ENOMEM or -EINTR, with what could be had in the pool
  */
 int ptf_stash_pool_fill(struct ptf_stash **pool, unsigned int nr)
 {
 	struct ptf_stash *s;
 
 	while (nr--) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
 		s = kmalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
 		if (!s)
 			return -ENOMEM;
@@ -192,33 +197,42 @@ bool ptf_stash_restore(struct ptf_space *sp, struct mm_struct *mm,
  * @start: first address
  * @end: first address behind
  * @owner: only this target's; NULL: everybody's
+ * @may_sleep: give the CPU up now and then
  *
- * Context: any that may take spinlocks; never sleeps.
+ * Context: any that may take spinlocks.
  *
  * Return: how many
  */
 unsigned long ptf_stash_restore_range(struct ptf_space *sp, struct mm_struct *mm,
 				      unsigned long start, unsigned long end,
-				      struct ptf_target *owner)
+				      struct ptf_target *owner, bool may_sleep)
 {
-	struct ptf_stash *s;
 	unsigned long addr = start, nr = 0;
+	unsigned int skipped;
+	struct rb_node *n;
+	struct ptf_stash *s;
+	bool foreign;
 
 	/* an owner that goes must have seen the lock: others may name it in there */
 	while (owner || READ_ONCE(sp->nr_stash)) {
 		spin_lock(&sp->lock);
 		s = ptf_stash_first(sp, addr);
-		while (owner && s && s->owner != owner) {
-			struct rb_node *n = rb_next(&s->rb);
-
+		/* pass others' by, but not all of them under one lock */
+		for (skipped = 0; s && owner && s->owner != owner && skipped < 256; skipped++) {
+			n = rb_next(&s->rb);
 			s = n ? rb_entry(n, struct ptf_stash, rb) : NULL;
 		}
 		addr = s ? s->addr : end;
+		foreign = s && owner && s->owner != owner;
 		spin_unlock(&sp->lock);
 		if (addr >= end)
 			break;
-		nr += ptf_stash_restore(sp, mm, addr, owner);
-		addr += PAGE_SIZE;
+		if (!foreign) {
+			nr += ptf_stash_restore(sp, mm, addr, owner);
+			addr += PAGE_SIZE;
+		}
+		if (may_sleep)
+			cond_resched();
 	}
 	return nr;
 }
@@ -235,17 +249,21 @@ unsigned long ptf_stash_next(struct ptf_space *sp, unsigned long addr)
 	return addr;
 }
 
-/* Is a page stashed, and what was its entry? The caller has its table locked. */
-bool ptf_stash_find(struct ptf_space *sp, unsigned long addr, pte_t *pte)
+/*
+ * Is a page stashed, and what was its entry? The caller has its table locked.
+ * Answers who took it: to be compared, not looked into.
+ */
+struct ptf_target *ptf_stash_find(struct ptf_space *sp, unsigned long addr, pte_t *pte)
 {
+	struct ptf_target *owner = NULL;
 	struct ptf_stash *s;
 
 	spin_lock(&sp->lock);
 	s = ptf_stash_first(sp, addr);
-	if (s && s->addr == addr)
+	if (s && s->addr == addr) {
 		*pte = s->pte;
-	else
-		s = NULL;
+		owner = s->owner;
+	}
 	spin_unlock(&sp->lock);
-	return s;
+	return owner;
 }

@@ -121,7 +121,9 @@ static int ptf_walk_pud(struct ptf_walk *w, p4d_t *p4d, unsigned long addr,
 			ret = ptf_walk_hole(w, addr, next);
 		} else if (pud_leaf(val)) {
 			ptl = pud_lock(w->mm, pud);
-			ret = ptf_walk_leaf(w, PTF_LEVEL_PUD, pud, addr, next);
+			ret = pud_leaf(READ_ONCE(*pud)) ?
+				ptf_walk_leaf(w, PTF_LEVEL_PUD, pud, addr, next) :
+				ptf_walk_hole(w, addr, next);
 			spin_unlock(ptl);
 		} else {
 			ret = ptf_walk_hole(w, addr, next);

@@ -164,7 +164,8 @@ struct ptf_ioc_target_close {
  * @out_sessions: sessions open on the machine
  * @out_targets: targets open in this session
  * @out_cleared_pages: entries that this session made not present, ever
- * @out_healed_pages: faults on them that the module's own heal answered
+ * @out_healed_pages: hints that the module itself made present again on a
+ *	fault, in the address spaces that this session has armed
  * @out_stashed_pages: entries that this session holds now
  * @out_stashed_total: entries that this session ever took away
  * @out_rules: rules in this session
@@ -559,8 +560,13 @@ enum ptf_skip {
  * @out_skipped_pages: pages left alone, by enum ptf_skip
  *
  * With PTF_ADVISE_F_STRICT the first page that can't be served is an errno and
- * nothing is changed; out_next is its address. A range in which nothing at all
- * could be done answers the errno of its first skipped page also without it.
+ * nothing is changed; out_next is its address. What the target changes between
+ * the look and the edit is skipped, counted, and answers its errno too. A range
+ * in which nothing at all could be done answers the errno of its first skipped
+ * page also without it.
+ *
+ * PTF_ADV_PRESENT puts back what other sessions have taken, too. PTF_ADV_RESET
+ * concerns all of the target, whatever the range.
  */
 struct ptf_ioc_range_advise {
 	__u32 size;

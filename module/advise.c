@@ -140,7 +140,7 @@ static int ptf_advise_locked(struct ptf_walk *w, unsigned long pos,
 	int ret = 0, why;
 
 	while (pos < end) {
-		vma = find_vma(w->mm, pos);
+		vma = ptf_vma_find(w->mm, pos);
 		if (!vma || vma->vm_start > pos) {
 			stop = vma ? min(vma->vm_start, end) : end;
 			w->next = stop;
@@ -512,7 +512,7 @@ int ptf_advise_range(struct ptf_cmd *c)
 		ret = -EOPNOTSUPP;
 		goto out;
 	}
-	if (a->advice == PTF_ADV_NOTPRESENT && !e.exact && num_online_nodes() > 1) {
+	if (a->advice == PTF_ADV_NOTPRESENT && !e.exact && nr_online_nodes > 1) {
 		ret = ptf_target_arm(t, PTF_ARM_EXACT);
 		if (ret == -EINTR || ret == -ERESTARTNOINTR)
 			goto out;

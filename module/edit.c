@@ -53,16 +53,23 @@ static struct page *ptf_edit_page(pte_t pte)
  * Pinned for DMA, as far as the reference count tells. For file pages the
  * references of their mappings are no pins, however many there are.
  */
-static bool ptf_edit_pinned(struct folio *folio, struct page *page, bool large)
+static noinline bool ptf_edit_pinned_slow(struct folio *folio, struct page *page,
+					  bool large)
 {
-	if (!large && likely(folio_ref_count(folio) < GUP_PIN_COUNTING_BIAS))
-		return false;
 	if (!folio_maybe_dma_pinned(folio))
 		return false;
 	if (folio_test_anon(folio) || large)
 		return true;
 	return folio_ref_count(folio) - (int)ptf_page_mapcount(folio, page) >=
 	       GUP_PIN_COUNTING_BIAS;
+}
+
+static __always_inline bool ptf_edit_pinned(struct folio *folio, struct page *page,
+					    bool large)
+{
+	if (!large && likely(folio_ref_count(folio) < GUP_PIN_COUNTING_BIAS))
+		return false;
+	return ptf_edit_pinned_slow(folio, page, large);
 }
 
 /* Why a page can't become a hint, or -1. */
@@ -107,15 +114,6 @@ static struct ptf_target *ptf_edit_stasher(struct ptf_edit *e, unsigned long add
 	return owner;
 }
 
-/*
- * Pages of large folios, and all pages where there are several NUMA nodes, come
- * back right only if we heal them ourselves: that must be armed first.
- */
-static bool ptf_edit_wants_exact(bool large)
-{
-	return large || num_online_nodes() > 1;
-}
-
 /* NOTPRESENT: present entries become hints. */
 int ptf_edit_hint_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 		       unsigned long end)
@@ -123,7 +121,8 @@ int ptf_edit_hint_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 	struct ptf_edit *e = w->priv;
 	unsigned long done = 0, nr_large = 0;
 	struct ptf_target *owner;
-	bool dry = e->dry, large, inexact;
+	bool many_nodes = nr_online_nodes > 1;
+	bool dry = e->dry, large;
 	int why, ret = 0;
 	pte_t pte;
 
@@ -152,15 +151,21 @@ int ptf_edit_hint_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 				break;
 			continue;
 		}
-		inexact = ptf_edit_wants_exact(large);
-		if (unlikely(inexact && !e->exact)) {
-			e->need = PTF_NEED_EXACT;
-			w->next = addr;
-			ret = PTF_WALK_BREAK;
-			break;
+		if (unlikely(large | many_nodes)) {
+			/*
+			 * Pages of large folios, and all pages where there are
+			 * several nodes, come back right only if we heal them
+			 * ourselves: that must be armed first.
+			 */
+			if (!e->exact) {
+				e->need = PTF_NEED_EXACT;
+				w->next = addr;
+				ret = PTF_WALK_BREAK;
+				break;
+			}
+			nr_large += !(e->t->armed & PTF_ARM_EXACT);
 		}
 		done++;
-		nr_large += inexact && !(e->t->armed & PTF_ARM_EXACT);
 		if (dry)
 			continue;
 		/*

@@ -44,13 +44,13 @@ struct ptf_report {
 	u32 cur_index;
 	u8 cur_kind;		/* of an empty entry */
 	struct address_space *mapping;
+	pgoff_t index_base;	/* page index in the file of address 0, modulo 2^64 */
 
 	/*
 	 * The last present entry of a small page, and what its row was made
 	 * from: the next one is mostly the same but for its frame.
 	 */
-	bool have_last;
-	pteval_t last_pte;		/* flags */
+	pteval_t last_pte;		/* flags, and what inverts the frame; 0: none */
 	unsigned long last_pg;		/* page flags */
 	unsigned long last_mapping;	/* low bits tell anonymous and KSM */
 	int last_mapcount;
@@ -119,7 +119,7 @@ static int ptf_report_emit(struct ptf_report *r, struct ptf_walk *w,
 	unsigned long end = row->start + (row->nr_pages << PAGE_SHIFT);
 
 	/* the last row is another entry's now: ptf_report_again() must not add to it */
-	r->have_last = false;
+	r->last_pte = 0;
 	w->next = ptf_report_add(r, row);
 	return w->next == end ? 0 : PTF_WALK_STOP;
 }
@@ -295,10 +295,9 @@ static bool ptf_report_is_filemap(struct ptf_report *r, struct ptf_walk *w,
 static void ptf_report_remember(struct ptf_report *r, pte_t pte, struct page *page,
 				const struct ptf_row *row)
 {
-	r->have_last = page && !PageCompound(page) && !(row->flags & PTF_FOLIO_PINNED);
-	if (!r->have_last)
+	if (!page || PageCompound(page) || row->flags & PTF_FOLIO_PINNED)
 		return;
-	r->last_pte = pte_val(pte) & PTE_FLAGS_MASK;
+	r->last_pte = ptf_arch_entry_but_frame(pte_val(pte));
 	r->last_pg = ptf_page_flags(page);
 	r->last_mapping = (unsigned long)READ_ONCE(page_folio(page)->mapping);
 	r->last_mapcount = atomic_read(&page->_mapcount);
@@ -311,15 +310,18 @@ static void ptf_report_remember(struct ptf_report *r, pte_t pte, struct page *pa
  * the row and answers true, or leaves it to the long way.
  */
 static __always_inline bool ptf_report_again(struct ptf_report *r, struct ptf_walk *w,
-					     pte_t pte, unsigned long addr, int *ret)
+					     pte_t pte, pteval_t flags_mask,
+					     unsigned long addr, int *ret)
 {
-	unsigned long pfn = pte_pfn(pte);
+	/* the bare frame bits, if all others are those of the last entry */
+	pteval_t frame = pte_val(pte) ^ r->last_pte;
+	unsigned long pfn = frame >> PAGE_SHIFT;
 	struct page *page = pfn_to_page(pfn);
 	struct folio *folio = (struct folio *)page;	/* small, as checked below */
 	unsigned long mapping;
 	struct ptf_row *row;
 
-	if (!r->have_last || (pte_val(pte) & PTE_FLAGS_MASK) != r->last_pte)
+	if (frame & flags_mask)
 		return false;
 	/* same flags, so no head; and no tail */
 	if (PageTail(page) || ptf_page_flags(page) != r->last_pg ||
@@ -329,35 +331,37 @@ static __always_inline bool ptf_report_again(struct ptf_report *r, struct ptf_wa
 	mapping = (unsigned long)READ_ONCE(folio->mapping);
 	if (r->mapping) {
 		if (mapping != r->last_mapping ||
-		    folio->index != linear_page_index(w->vma, addr))
+		    folio->index != (addr >> PAGE_SHIFT) + r->index_base)
 			return false;
 	} else if ((mapping ^ r->last_mapping) & PTF_MAPPING_FLAGS) {
 		return false;
 	}
 
 	*ret = 0;
-	row = r->nr ? &r->rows[r->nr - 1] : NULL;
-	if (row && !(r->flags & PTF_QUERY_F_PAGES) &&
-	    row->start + (row->nr_pages << PAGE_SHIFT) == addr &&
-	    (!r->privileged || r->last.pte_pfn + 1 == pfn)) {
+	if (!(r->flags & PTF_QUERY_F_PAGES)) {
 		/* the last row of the buffer is the last entry's */
-		row->nr_pages++;
-		r->last.pte_pfn = pfn;
-		return true;
+		row = &r->rows[r->nr - 1];
+		if (row->start + (row->nr_pages << PAGE_SHIFT) == addr &&
+		    (!r->privileged || r->last.pte_pfn + 1 == pfn)) {
+			row->nr_pages++;
+			r->last.pte_pfn = pfn;
+			return true;
+		}
 	}
 	if (r->nr == r->cap) {
 		w->next = addr;
 		*ret = PTF_WALK_STOP;
 		return true;
 	}
-	r->last.start = addr;
 	if (r->privileged) {
 		r->last.pte = pte_val(pte);
 		r->last.pte_pfn = pfn;
 		if (r->mapping)
 			r->last.file_pfn = pfn;
 	}
-	r->rows[r->nr++] = r->last;
+	row = &r->rows[r->nr++];
+	*row = r->last;
+	row->start = addr;
 	return true;
 }
 
@@ -400,6 +404,7 @@ static int ptf_report_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 			   unsigned long end)
 {
 	struct ptf_report *r = w->priv;
+	const pteval_t flags_mask = PTE_FLAGS_MASK;
 	struct ptf_row row;
 	unsigned long run;
 	pte_t pte;
@@ -408,7 +413,7 @@ static int ptf_report_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 	while (addr != end) {
 		pte = ptep_get(ptep);
 		if (pte_present(pte)) {
-			if (!ptf_report_again(r, w, pte, addr, &ret))
+			if (!ptf_report_again(r, w, pte, flags_mask, addr, &ret))
 				ret = ptf_report_present(r, w, pte, addr);
 			ptep++;
 			addr += PAGE_SIZE;
@@ -607,7 +612,8 @@ static bool ptf_report_enter(struct ptf_report *r, struct vm_area_struct *vma)
 
 	ptf_report_vma(&v, vma);
 	r->mapping = vma->vm_file ? vma->vm_file->f_mapping : NULL;
-	r->have_last = false;
+	r->last_pte = 0;
+	r->index_base = vma->vm_pgoff - (vma->vm_start >> PAGE_SHIFT);
 	r->cur_kind = PTF_KIND_ANON;
 	if (v.flags & (PTF_VMA_PFNMAP | PTF_VMA_IO | PTF_VMA_SPECIAL))
 		r->cur_kind = PTF_KIND_SPECIAL;
@@ -649,7 +655,7 @@ static int ptf_report_locked(struct ptf_report *r, struct ptf_walk *w,
 
 	while (pos < end) {
 		w->next = pos;
-		vma = find_vma(w->mm, pos);
+		vma = ptf_vma_find(w->mm, pos);
 		if (!vma || vma->vm_start > pos) {
 			stop = vma ? min(vma->vm_start, end) : end;
 			if (r->flags & PTF_QUERY_F_HOLES) {
@@ -720,6 +726,7 @@ static int ptf_report_copy(struct ptf_report *r, struct ptf_ioc_range_query *a)
 	r->nr = 0;
 	r->nr_vmas = 0;
 	r->nr_names = 0;
+	r->last_pte = 0;	/* its row is gone */
 	return 0;
 }
 

@@ -52,6 +52,17 @@ struct ptf_walk_entry {
 unsigned int ptf_walk_levels(struct mm_struct *mm, unsigned long addr,
 			     struct ptf_walk_entry e[PTF_LEVEL_NR]);
 
+/*
+ * find_vma(), by the short way first: an exact look-up costs half of a search
+ * for the next VMA, and nearly always hits.
+ */
+static inline struct vm_area_struct *ptf_vma_find(struct mm_struct *mm, unsigned long addr)
+{
+	struct vm_area_struct *vma = vma_lookup(mm, addr);
+
+	return vma ?: find_vma(mm, addr);
+}
+
 /* vma.c */
 u64 ptf_vma_flags(struct vm_area_struct *vma);
 bool ptf_vma_is_special(struct vm_area_struct *vma);

@@ -87,6 +87,15 @@ static inline u64 ptf_arch_entry_pfn(u64 raw, bool large)
 	return (raw & mask) >> PAGE_SHIFT;
 }
 
+/*
+ * What two last-level entries must have in common to differ in their frame
+ * alone: xor with it leaves the frame bits, bare. Never 0.
+ */
+static inline u64 ptf_arch_entry_but_frame(u64 raw)
+{
+	return (raw & PTE_FLAGS_MASK) | (protnone_mask(raw) & PTE_PFN_MASK);
+}
+
 /* PTF_LEVEL_* bits of a raw entry; the meaning of LEAF is the caller's. */
 static inline u32 ptf_arch_entry_flags(u64 raw)
 {

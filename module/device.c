@@ -10,16 +10,6 @@
 #include "space.h"
 #include "compat.h"
 
-/* The start of a range command: what is wrong with it whatever it asks. */
-int ptf_check_range(u64 start, u64 end)
-{
-	if (!PAGE_ALIGNED(start) || !PAGE_ALIGNED(end))
-		return -EINVAL;
-	if (start >= end || end > TASK_SIZE_MAX)
-		return -EINVAL;
-	return 0;
-}
-
 static u64 ptf_features(void)
 {
 	u64 f = PTF_FEATURE_QUERY | PTF_FEATURE_FILEMAP | PTF_FEATURE_HINT |

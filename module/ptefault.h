@@ -93,7 +93,13 @@ struct ptf_cmd {
 	bool respond;		/* out_ fields are to be copied back, error or not */
 };
 
-int ptf_check_range(u64 start, u64 end);
+/* A range command's range: what is wrong with it whatever it asks. */
+static inline int ptf_check_range(u64 start, u64 end)
+{
+	if (!PAGE_ALIGNED(start | end) || start >= end || end > TASK_SIZE_MAX)
+		return -EINVAL;
+	return 0;
+}
 
 /* device.c */
 extern const struct file_operations ptf_fops;

@@ -38,11 +38,22 @@ static void ptf_tlb_flush_invpcid(void *unused)
  */
 void ptf_tlb_flush_all(void)
 {
+	smp_call_func_t fn = ptf_tlb_how == PTF_FLUSH_INVPCID ?
+		ptf_tlb_flush_invpcid : ptf_tlb_flush_cr4;
+	unsigned long irq;
+
 	atomic64_inc(&ptf_tlb_count);
-	if (ptf_tlb_how == PTF_FLUSH_INVPCID)
-		on_each_cpu(ptf_tlb_flush_invpcid, NULL, 1);
-	else
-		on_each_cpu(ptf_tlb_flush_cr4, NULL, 1);
+	preempt_disable();
+	if (num_online_cpus() == 1) {
+		/* nobody to ask; a CPU that comes up now has nothing to drop */
+		local_irq_save(irq);
+		fn(NULL);
+		local_irq_restore(irq);
+		preempt_enable();
+		return;
+	}
+	preempt_enable();
+	on_each_cpu(fn, NULL, 1);
 }
 
 u32 ptf_tlb_method(void)

@@ -804,6 +804,7 @@ static inline pid_t ptf_child(int (*fn)(void *), void *arg)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(127);
+	usleep(1000);
 	_exit(fn(arg));
 }
 

@@ -419,7 +419,7 @@ static int in_new_userns(void *arg)
 	int fd = *(int *)p[1];
 	pid_t outside = *(pid_t *)p[0];
 	pid_t child;
-	int ret = 0;
+	int ret = 0, i;
 
 	if (unshare(CLONE_NEWUSER))
 		return errno == ENOSYS || errno == EPERM || errno == ENOSPC ? 77 : 1;
@@ -432,7 +432,8 @@ static int in_new_userns(void *arg)
 		execl("/bin/sleep", "sleep", "30", NULL);
 		_exit(1);
 	}
-	usleep(200000);
+	for (i = 0; i < 200 && try_open(fd, child); i++)
+		usleep(50000);
 	if (try_open(fd, outside) != EPERM)
 		ret = 2;
 	else if (try_open(fd, 1) != EPERM)

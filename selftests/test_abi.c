@@ -122,6 +122,15 @@ static void fill_file_query(void *p, struct args *a)
 	cmd->nr_rows = 4;
 }
 
+static void fill_file_advise(void *buf, struct args *a)
+{
+	struct ptf_ioc_file_advise *cmd = buf;
+
+	cmd->fd = a->file;
+	cmd->advice = PTF_ADV_UNMAP_FILE;
+	cmd->end = PAGES(4);
+}
+
 #define CMD(_nr, _type, _flags, _feature, ...) \
 	{ .name = #_nr, .nr = PTF_IOC_##_nr, .size = sizeof(struct ptf_ioc_##_type), \
 	  .known_flags = (_flags), .feature = (_feature), .fill = fill_##_type, \
@@ -141,6 +150,7 @@ static const struct command commands[] = {
 	CMD(RANGE_FAULT, range_fault, PTF_FAULT_F_USER | PTF_FAULT_F_STOP, PTF_FEATURE_FAULT),
 	CMD(FILE_QUERY, file_query, PTF_QUERY_F_PAGES | PTF_QUERY_F_MAPPED,
 	    PTF_FEATURE_FILEMAP),
+	CMD(FILE_ADVISE, file_advise, 0, PTF_FEATURE_FILE_ADVISE),
 };
 
 /* Numbers that the header names, and that may not be built in yet. */
@@ -149,7 +159,6 @@ static const struct {
 	__u64 feature;
 } others[] = {
 	{ PTF_IOC_FILE_MAPPERS, PTF_FEATURE_MAPPERS },
-	{ PTF_IOC_FILE_ADVISE, PTF_FEATURE_MAPPERS },
 	{ PTF_IOC_TRACK_START, PTF_FEATURE_TRACK },
 	{ PTF_IOC_TRACK_READ, PTF_FEATURE_TRACK },
 	{ PTF_IOC_TRACK_STOP, PTF_FEATURE_TRACK },
@@ -555,7 +564,7 @@ TEST_F(abi, features)
 				    PTF_FEATURE_HINT));
 	EXPECT_TRUE(f.out_flush >= PTF_FLUSH_CR4 && f.out_flush <= PTF_FLUSH_RANGE);
 	EXPECT_EQ(1, f.out_privileged);
-	EXPECT_EQ(0, f.out_features & ~(PTF_FEATURE_NETLINK * 2 - 1));
+	EXPECT_EQ(0, f.out_features & ~(PTF_FEATURE_FILE_ADVISE * 2 - 1));
 
 	cpuinfo = fopen("/proc/cpuinfo", "re");
 	ASSERT_NE(NULL, cpuinfo);

@@ -73,10 +73,11 @@
 #define PTF_FEATURE_GUP		(1ULL << 5)	/* PTF_ADVISE_F_GUP */
 #define PTF_FEATURE_FAULT	(1ULL << 6)	/* RANGE_FAULT */
 #define PTF_FEATURE_TRACK	(1ULL << 7)	/* TRACK_* */
-#define PTF_FEATURE_MAPPERS	(1ULL << 8)	/* FILE_MAPPERS, FILE_ADVISE */
+#define PTF_FEATURE_MAPPERS	(1ULL << 8)	/* FILE_MAPPERS */
 #define PTF_FEATURE_RULE	(1ULL << 9)	/* RULE_*, events, held faults */
 #define PTF_FEATURE_STEP	(1ULL << 10)	/* STICKY: every fetch */
 #define PTF_FEATURE_NETLINK	(1ULL << 11)	/* the generic-netlink family */
+#define PTF_FEATURE_FILE_ADVISE	(1ULL << 12)	/* FILE_ADVISE */
 
 /* How translations are flushed on all CPUs (out_flush). */
 #define PTF_FLUSH_CR4		1	/* CR4.PGE toggled */

@@ -99,6 +99,8 @@ static void watch_advice(struct __test_metadata *_metadata, int fd, char *mem,
 	if (ptf_nr_cpus() < 2)
 		SKIP(return, "one CPU only");
 	ptf_pin_cpu(0);
+	/* Setting the hook needs the other CPU: not now. */
+	_test_cmd_range_advise(fd, &cmd, 0, advice, mem, PAGE, 0);
 	for (i = 0; i < 5; i++) {
 		ptf_touch_all(mem, LEN);
 		*step = 0;
@@ -217,7 +219,8 @@ static void *race_reader(void *arg)
 
 TEST_F_TIMEOUT(holes, faults_are_kept_out, 120)
 {
-	unsigned int i, n = ptf_rounds(100000), t;
+	unsigned int i, n = ptf_rounds(20000), t;
+	double t0 = ptf_seconds(), patience = 15 * ptf_env("PTF_SLOW", 1);
 	struct race r = { .mem = self->mem };
 	struct ptf_ioc_range_advise cmd;
 	unsigned long done = 0;
@@ -226,7 +229,7 @@ TEST_F_TIMEOUT(holes, faults_are_kept_out, 120)
 	need_stash();
 	for (t = 0; t < 3; t++)
 		ASSERT_EQ(0, pthread_create(&th[t], NULL, race_reader, &r));
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n && ptf_seconds() - t0 < patience; i++)
 		if (!_test_cmd_range_advise(self->fd, &cmd, 0, PTF_ADV_STASH,
 					    self->mem + i % 2 * PAGE, PAGE, 0))
 			done += cmd.out_done_pages;
@@ -234,7 +237,7 @@ TEST_F_TIMEOUT(holes, faults_are_kept_out, 120)
 	for (t = 0; t < 3; t++)
 		pthread_join(th[t], NULL);
 	EXPECT_EQ(0, r.wrong);
-	EXPECT_LT(n / 10, done);
+	EXPECT_LT(i / 10, done);
 }
 
 TEST_F(holes, munlock_finds_stashed_pages)

@@ -111,8 +111,7 @@ static void vsend_text(enum vmw_type type, const char *fmt, va_list ap)
 	send_msg(type, text, n);
 }
 
-__attribute__((format(printf, 1, 2)))
-static void say(const char *fmt, ...)
+static __printf(1, 2) void say(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -121,7 +120,15 @@ static void say(const char *fmt, ...)
 	va_end(ap);
 }
 
-static void kmsg(const char *fmt, ...)
+/* For what there is nobody to tell of when it fails. */
+static void try_write(int fd, const char *text, size_t len)
+{
+	ssize_t n = write(fd, text, len);
+
+	(void)n;
+}
+
+static __printf(1, 2) void log_line(const char *fmt, ...)
 {
 	char text[512];
 	va_list ap;
@@ -133,15 +140,14 @@ static void kmsg(const char *fmt, ...)
 	fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	if (write(fd, text, n) < 0) {
-		/* There is nobody left to tell. */
-	}
+	if (n >= (int)sizeof(text))
+		n = sizeof(text) - 1;
+	try_write(fd, text, n);
 	close(fd);
 }
 
 /* The guest can't be made: say why and wait for the runner to end it. */
-__attribute__((format(printf, 1, 2), noreturn))
-static void fail(const char *fmt, ...)
+static __noreturn __printf(1, 2) void fail(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -163,15 +169,14 @@ static void fail(const char *fmt, ...)
 
 /* ---- small helpers ---- */
 
+/* A knob that this kernel lacks is not needed on it. */
 static void write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return;
-	if (write(fd, text, strlen(text)) < 0) {
-		/* A knob that this kernel lacks is not needed on it. */
-	}
+	try_write(fd, text, strlen(text));
 	close(fd);
 }
 
@@ -254,7 +259,7 @@ static void load_boot_modules(const char *list)
 		snprintf(path, sizeof(path), "/modules/%s", line);
 		ret = load_module(path, "");
 		if (ret && ret != -EEXIST)
-			kmsg("<4>ptefault-vm: %s: %s\n", line, strerror(-ret));
+			log_line("<4>ptefault-vm: %s: %s\n", line, strerror(-ret));
 	}
 	fclose(f);
 }
@@ -540,8 +545,7 @@ static void set_winsize(int fd, const uint16_t *size)
 }
 
 /* Runs in the child. What it is left with is what a login would give it. */
-__attribute__((noreturn))
-static void exec_command(int in, int out, int err)
+static __noreturn void exec_command(int in, int out, int err)
 {
 	const char *path, *cwd = config("cwd"), *mask = config("umask");
 	sigset_t none;
@@ -589,8 +593,8 @@ static void start_command(void)
 		if (size) {
 			uint16_t rc[2] = { 24, 80 };
 
-			sscanf(size, "%hux%hu", &rc[0], &rc[1]);
-			set_winsize(out[0], rc);
+			if (sscanf(size, "%hux%hu", &rc[0], &rc[1]) == 2)
+				set_winsize(out[0], rc);
 		}
 		in[0] = out[1];
 		in[1] = fcntl(out[0], F_DUPFD_CLOEXEC, 0);
@@ -677,9 +681,8 @@ static void close_in(void)
 	char eof = 4;
 
 	/* The line discipline turns this into an end of file. */
-	if (g.pty && write(g.in, &eof, 1) < 0) {
-		/* Nobody reads there any more. */
-	}
+	if (g.pty)
+		try_write(g.in, &eof, 1);
 	close(g.in);
 	g.in = -1;
 }
@@ -890,7 +893,7 @@ static void look_for_leaks(void)
 		return;
 	}
 	while (left-- && fgets(line, sizeof(line), f))
-		kmsg("<4>kmemleak: %s", line);
+		log_line("<4>kmemleak: %s", line);
 	fclose(f);
 }
 
@@ -984,7 +987,7 @@ int main(void)
 	send_msg(VMW_EXIT, end, sizeof(end));
 	/* Let what was put off (RCU callbacks, works) run and complain. */
 	usleep(50000);
-	kmsg("<4>ptefault-vm: end %s\n", config("nonce"));
+	log_line("<4>ptefault-vm: end %s\n", config("nonce"));
 	send_msg(VMW_DONE, "", 0);
 	for (;;)
 		pause();

@@ -139,8 +139,7 @@ static void restore_terminal(void)
 	h.raw = false;
 }
 
-__attribute__((format(printf, 1, 2)))
-static void say(const char *fmt, ...)
+static __printf(1, 2) void say(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -161,10 +160,16 @@ static double now(void)
 
 /* ---- buffers ---- */
 
+static void buffer_reset(struct buffer *b)
+{
+	b->at = 0;
+	b->len = 0;
+}
+
 static void buffer_add(struct buffer *b, const void *data, size_t len)
 {
 	if (b->at && b->at == b->len)
-		b->at = b->len = 0;
+		buffer_reset(b);
 	if (b->at > 1 << 20) {
 		memmove(b->data, b->data + b->at, b->len - b->at);
 		b->len -= b->at;
@@ -336,7 +341,7 @@ static void read_console(void)
 		}
 		buffer_add(&h.line, "", 1);
 		handle_line(h.line.data + h.line.at);
-		h.line.at = h.line.len = 0;
+		buffer_reset(&h.line);
 	}
 	if (h.log)
 		fflush(h.log);
@@ -366,7 +371,7 @@ static void nonblock(int fd)
 }
 
 /* A child that does not outlive us and that no Ctrl-C reaches. */
-static pid_t start_child(char **argv, int out_fd, int err_fd, int keep_fd)
+static pid_t start_child(char * const *argv, int out_fd, int err_fd, int keep_fd)
 {
 	pid_t parent = getpid(), pid = fork();
 	sigset_t none;
@@ -397,7 +402,7 @@ static pid_t start_child(char **argv, int out_fd, int err_fd, int keep_fd)
 static void start_virtiofsd(const char *tag, const char *dir, int err_fd)
 {
 	char sock[PATH_MAX], src[PATH_MAX + 8], opt[PATH_MAX + 16];
-	char *argv[] = { (char *)h.virtiofsd, opt, "-o", src, "-o",
+	char * const argv[] = { (char *)h.virtiofsd, opt, "-o", src, "-o",
 			 strcmp(tag, "root") ? "cache=auto" : "cache=always",
 			 "-o", "sandbox=chroot", "-o", "log_level=err", NULL };
 	int i;
@@ -744,7 +749,7 @@ static void show_complaints(void)
 		if (h.n_report == REPORT_LINES)
 			fprintf(stderr, "  ...\n");
 	}
-	for (i = 0; i < sizeof(taint) / sizeof(taint[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(taint); i++) {
 		if (!(h.taint & (1 << taint[i].bit)))
 			continue;
 		if (!h.n_complaints)

@@ -97,7 +97,7 @@ static struct blob read_module(const char *path)
 	const char *tool = !strcmp(dot, ".xz") ? "xz" :
 			   !strcmp(dot, ".zst") ? "zstd" :
 			   !strcmp(dot, ".gz") ? "gzip" : NULL;
-	char *argv[] = { (char *)tool, "-dc", (char *)path, NULL };
+	char * const argv[] = { (char *)tool, "-dc", (char *)path, NULL };
 	posix_spawn_file_actions_t fa;
 	struct blob b;
 	int fd[2], status;

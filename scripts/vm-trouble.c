@@ -13,7 +13,6 @@
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/string.h>
-#include <linux/version.h>
 
 static char *what = "";
 module_param(what, charp, 0);
@@ -29,13 +28,9 @@ static void break_list(void)
 }
 
 /* Found when the process that loads this module exits. */
-static void break_rss(void)
+static void break_mm(void)
 {
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
-	atomic_long_inc(&current->mm->rss_stat.count[MM_ANONPAGES]);
-#else
-	percpu_counter_add(&current->mm->rss_stat[MM_ANONPAGES], 1);
-#endif
+	mm_inc_nr_ptes(current->mm);
 }
 
 static void break_refcount(void)
@@ -69,8 +64,8 @@ static int __init trouble_init(void)
 		WRITE_ONCE(*(int *)8, 0);
 	else if (!strcmp(what, "list"))
 		break_list();
-	else if (!strcmp(what, "rss"))
-		break_rss();
+	else if (!strcmp(what, "mm"))
+		break_mm();
 	else if (!strcmp(what, "refcount"))
 		break_refcount();
 	else if (!strcmp(what, "atomic"))

@@ -13,6 +13,10 @@
 
 #include <stdint.h>
 
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define __noreturn	__attribute__((__noreturn__))
+#define __printf(a, b)	__attribute__((__format__(__printf__, a, b)))
+
 #define VMW_PORT	"ptefault"	/* the port's name in the guest */
 #define VMW_MAX		65536		/* longest payload of a stream message */
 #define VMW_WINDOW	(256 * 1024)

@@ -313,6 +313,53 @@ TEST_F_TIMEOUT(failnth, hints, 180)
 	      ({ a.ret && count(a.fd, a.mem, LEN, PTF_STATE_HINT) == 0 ? "done and failed" : NULL; }));
 }
 
+/* Other edits: whatever fails, the content stays. */
+TEST_F_TIMEOUT(failnth, edits, 180)
+{
+	static const struct {
+		const char *name;
+		__u32 advice;
+	} edit[] = {
+		{ "WRPROTECT", PTF_ADV_WRPROTECT }, { "WRUNPROTECT", PTF_ADV_WRUNPROTECT },
+		{ "OLD", PTF_ADV_OLD }, { "CLEAN", PTF_ADV_CLEAN }, { "EVICT", PTF_ADV_EVICT },
+	};
+	struct act a = { .fd = self->fd, .mem = self->mem };
+	int file = ptf_file_in(PTF_SHM, LEN, SEED), i;
+	struct ptf_ioc_file_advise fa;
+	struct ptf_ioc_range_fault f;
+	char *p;
+
+	ASSERT_LE(0, file);
+	p = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	a.mem = p;
+	for (i = 0; i < ARRAY_SIZE(edit); i++) {
+		ptf_touch_all(p, LEN);
+		/* One that this kernel or this memory has not is no failure. */
+		if (advise(&a, edit[i].advice, 0) && (errno == EOPNOTSUPP || errno == EBUSY))
+			continue;
+		sweep(edit[i].name, ptf_touch_all(p, LEN),
+		      ({ a.ret = advise(&a, edit[i].advice, 0); }), all_well(&a));
+	}
+	sweep("RANGE_FAULT", ({
+		PTF_POISONED(&f);
+		f.target = 0;
+		f.access = PTF_ACCESS_READ;
+		f.start = u64ptr(p);
+		f.end = f.start + PAGES(8);
+		f.results = 0;
+		madvise(p, LEN, MADV_DONTNEED);
+	      }), a.ret = ioctl(a.fd, PTF_IOC_RANGE_FAULT, &f), all_well(&a));
+	sweep("FILE_ADVISE", ({
+		memset(&fa, 0, sizeof(fa));
+		fa.size = sizeof(fa);
+		fa.fd = file;
+		fa.advice = PTF_ADV_UNMAP_FILE;
+		fa.end = LEN;
+		ptf_touch_all(p, LEN);
+	      }), a.ret = ioctl(a.fd, PTF_IOC_FILE_ADVISE, &fa), all_well(&a));
+}
+
 TEST_F_TIMEOUT(failnth, stash, 300)
 {
 	struct act a = { .fd = self->fd, .mem = self->mem };

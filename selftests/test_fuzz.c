@@ -181,7 +181,8 @@ static __u32 an_advice(struct rng *r, bool *keeps)
 	*keeps = true;
 	if (!one_in(r, 8))
 		return pick(r, PTF_ADV_NOTPRESENT, PTF_ADV_NOTPRESENT, PTF_ADV_PRESENT,
-			    PTF_ADV_STASH, PTF_ADV_STASH, PTF_ADV_STASH, PTF_ADV_RESET);
+			    PTF_ADV_STASH, PTF_ADV_STASH, PTF_ADV_STASH, PTF_ADV_RESET,
+			    PTF_ADV_WRPROTECT, PTF_ADV_WRUNPROTECT, PTF_ADV_OLD, PTF_ADV_CLEAN);
 	*keeps = false;
 	return one_in(r, 2) ? PTF_ADV_BASE + below(r, 24) : wild_u64(r);
 }
@@ -204,7 +205,7 @@ static void make_call(struct worker *w, struct rng *r, struct call *c)
 	bool keeps;
 
 	memset(c->arg, 0, sizeof(c->arg));
-	switch (below(r, 16)) {
+	switch (below(r, 18)) {
 	case 0: {
 		struct ptf_ioc_features_get *a = AS(c, PTF_IOC_FEATURES_GET, ptf_ioc_features_get);
 
@@ -274,6 +275,34 @@ static void make_call(struct worker *w, struct rng *r, struct call *c)
 		a->end = one_in(r, 4) ? wild_u64(r) : a->start + PAGES(below(r, 30));
 		a->rows = out_pointer(w, r);
 		a->nr_rows = one_in(r, 4) ? wild_u64(r) : 1 + below(r, 60);
+		break;
+	}
+	case 16: {
+		struct ptf_ioc_range_fault *a = AS(c, PTF_IOC_RANGE_FAULT, ptf_ioc_range_fault);
+
+		a->flags = some_flags(r, PTF_FAULT_F_USER | PTF_FAULT_F_STOP);
+		a->target = a_target(w, r);
+		a->access = one_in(r, 8) ? wild_u64(r) : pick(r, 1, 2, 4);
+		a_range(w, r, &start, &end);
+		/* Driving all of an address space in would take all memory. */
+		if (end - start > 64 * MB)
+			end = start + PAGES(100);
+		a->start = start;
+		a->end = end;
+		a->results = one_in(r, 2) ? 0 : out_pointer(w, r);
+		break;
+	}
+	case 17: {
+		struct ptf_ioc_file_advise *a = AS(c, PTF_IOC_FILE_ADVISE, ptf_ioc_file_advise);
+
+		a->flags = some_flags(r, PTF_ADVISE_F_STRICT);
+		a->fd = one_in(r, 3) ? (__s32)pick(r, -1, 0, 999, w->fd[0], INT_MIN) : w->file;
+		a->advice = an_advice(r, &keeps);
+		if (one_in(r, 2))
+			a->advice = pick(r, PTF_ADV_UNMAP_FILE, PTF_ADV_EVICT,
+					 PTF_ADV_UNMAP_FILE_COW);
+		a->start = one_in(r, 4) ? wild_u64(r) : PAGES(below(r, 30));
+		a->end = one_in(r, 4) ? wild_u64(r) : a->start + PAGES(below(r, 30));
 		break;
 	}
 	case 8: {

@@ -153,6 +153,26 @@ static int do_reset(struct loop *l)
 	return advise(l, PTF_ADV_STASH, 0) ?: advise(l, PTF_ADV_RESET, 0);
 }
 
+static int do_wrprotect(struct loop *l)
+{
+	return advise(l, PTF_ADV_WRPROTECT, 0) ?: advise(l, PTF_ADV_WRUNPROTECT, 0);
+}
+
+static int do_fault(struct loop *l)
+{
+	struct ptf_ioc_range_fault f;
+
+	if (advise(l, PTF_ADV_STASH, 0))
+		return -1;
+	PTF_POISONED(&f);
+	f.target = l->target;
+	f.access = PTF_ACCESS_WRITE;
+	f.start = u64ptr(l->mem);
+	f.end = f.start + LEN;
+	f.results = 0;
+	return ioctl(l->fd, PTF_IOC_RANGE_FAULT, &f);
+}
+
 static const struct {
 	const char *name;
 	int (*call)(struct loop *l);
@@ -171,6 +191,8 @@ static const struct {
 	{ "STASH of everything", do_stash_all },
 	{ "STASH, PRESENT", do_present },
 	{ "STASH, RESET", do_reset },
+	{ "WRPROTECT, WRUNPROTECT", do_wrprotect },
+	{ "STASH, RANGE_FAULT", do_fault },
 };
 
 static __u64 held_now(int fd, unsigned int *sessions)

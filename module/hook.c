@@ -167,6 +167,7 @@ static void notrace ptf_hook_hmm_callback(unsigned long ip, unsigned long parent
 static struct ptf_hook_side {
 	const char *name;
 	struct ftrace_ops ops;
+	bool found;
 	bool set;
 } ptf_hook_sides[] = {
 	{
@@ -213,9 +214,7 @@ static void ptf_hook_sides_on(void)
 
 	/* one that can't be had is missing from what the session may ask for */
 	for (i = 0; i < ARRAY_SIZE(ptf_hook_sides); i++, side++)
-		side->set = !ftrace_set_filter(&side->ops, (unsigned char *)side->name,
-					       strlen(side->name), 1) &&
-			    !register_ftrace_function(&side->ops);
+		side->set = side->found && !register_ftrace_function(&side->ops);
 }
 
 static void ptf_hook_sides_off(void)
@@ -227,7 +226,6 @@ static void ptf_hook_sides_off(void)
 		if (side->set)
 			unregister_ftrace_function(&side->ops);
 		side->set = false;
-		ftrace_free_filter(&side->ops);
 	}
 }
 
@@ -326,8 +324,18 @@ bool ptf_hook_can(void)
 	return ptf_hook_usable;
 }
 
+/*
+ * Filters are set once and freed once, at the very end: ftrace_free_filter()
+ * leaves the op with a pointer to what it has freed.
+ */
 void ptf_hook_init(void)
 {
+	struct ptf_hook_side *side = ptf_hook_sides;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ptf_hook_sides); i++, side++)
+		side->found = !ftrace_set_filter(&side->ops, (unsigned char *)side->name,
+						 strlen(side->name), 1);
 	ptf_hook_usable = ptf_arch_check_fentry() &&
 		!ftrace_set_filter_ip(&ptf_hook_ops, ptf_arch_fentry_ip(), 0, 1);
 	if (!ptf_hook_usable)
@@ -337,6 +345,8 @@ void ptf_hook_init(void)
 /* All sessions are closed: nobody sets the hook again. */
 void ptf_hook_exit(void)
 {
+	unsigned int i;
+
 	cancel_delayed_work_sync(&ptf_hook_linger);
 	mutex_lock(&ptf_hook_mutex);
 	ptf_hook_off();
@@ -346,4 +356,6 @@ void ptf_hook_exit(void)
 		msleep(20);
 	synchronize_rcu_tasks();
 	ftrace_free_filter(&ptf_hook_ops);
+	for (i = 0; i < ARRAY_SIZE(ptf_hook_sides); i++)
+		ftrace_free_filter(&ptf_hook_sides[i].ops);
 }

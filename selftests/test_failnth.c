@@ -8,6 +8,8 @@
 /* timeout: 300 */
 #include "ptf_test.h"
 
+#include <sys/utsname.h>
+
 /* More than the nodes that a stash gets in one go. */
 #define NR	600
 #define LEN	PAGES(NR)
@@ -468,6 +470,18 @@ TEST_F_TIMEOUT(failnth, hook, 300)
 	}
 	TH_LOG("%u failures", n - step);
 	EXPECT_FALSE(injected);
+}
+
+/* Skipping is for stock kernels: our own debug kernel must have all of it. */
+TEST(debug_kernel_injects_faults)
+{
+	struct utsname u;
+
+	ASSERT_EQ(0, uname(&u));
+	if (!strstr(u.release, "ptefault-debug"))
+		return;
+	EXPECT_EQ(0, access("/proc/thread-self/fail-nth", F_OK));
+	EXPECT_EQ(0, access("/sys/kernel/debug/failslab", F_OK));
 }
 
 TEST_HARNESS_MAIN

@@ -189,7 +189,8 @@ TEST_F(access, ignoring_protection)
 
 	EXPECT_EQ(0, ptf_copy_in(self->buf, self->p + PAGES(2), PAGE, PTF_COPY_F_FORCE, &done));
 	EXPECT_EQ(PAGE, done);
-	EXPECT_EQ(-EFAULT, ptf_copy_in(self->buf + PAGES(0), self->p, PAGES(NR), PTF_COPY_F_FORCE, &done));
+	EXPECT_EQ(-EFAULT, ptf_copy_in(self->buf + PAGES(0), self->p, PAGES(NR), PTF_COPY_F_FORCE,
+				       &done));
 	EXPECT_EQ(PAGES(4), done);
 	EXPECT_EQ(true, pages_have(self->buf, 4, 1));
 	EXPECT_EQ(0, ptf_copy_out(self->p + PAGES(3) + 1, "force", 5, PTF_COPY_F_FORCE, &done));

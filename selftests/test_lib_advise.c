@@ -554,8 +554,10 @@ TEST_F(advise, hwpoison_never_on_shared_frames)
 			EXPECT_NE(NULL, strstr(ptf_failure_last()->annotation, e->name));
 			EXPECT_EQ(-EOPNOTSUPP, ptf_advise_unchecked(at, 1, deadly[i]));
 			/* It ends one byte inside, or begins before. */
-			EXPECT_EQ(-EOPNOTSUPP, ptf_advise_unchecked(at - PAGE, PAGE + 1, deadly[i]));
-			EXPECT_EQ(-EOPNOTSUPP, ptf_advise_unchecked(at + bytes - PAGE, PAGE, deadly[i]));
+			EXPECT_EQ(-EOPNOTSUPP, ptf_advise_unchecked(at - PAGE, PAGE + 1,
+								    deadly[i]));
+			EXPECT_EQ(-EOPNOTSUPP, ptf_advise_unchecked(at + bytes - PAGE, PAGE,
+								    deadly[i]));
 		}
 	}
 	/* And in a range that reaches over everything. */

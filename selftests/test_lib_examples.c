@@ -78,7 +78,8 @@ FIXTURE_TEARDOWN(example) { }
 EXAMPLE(q1_give_back, 8, "VMA: VA:0x", "PTE: VA:0x", "-> nothing", "DONTNEED")
 EXAMPLE(q2_private_file, 14, "Filemap: ", "-> PA:0x", "-> nothing", "(private)")
 EXAMPLE(q4_failed_mremap, 9, "the map is where and what it was", "EEXIST")
-EXAMPLE(q5_grow_file, 10, "reserved: 0 refaults", "past the end: 0 refaults", "in place: 0 refaults",
+EXAMPLE(q5_grow_file, 10, "reserved: 0 refaults", "past the end: 0 refaults",
+	"in place: 0 refaults",
 	"(shared)")
 EXAMPLE(q6_write_protect, 3, "ENOMEM", "what stands before the hole is protected")
 

@@ -283,8 +283,10 @@ TEST_F(grow, limits_leave_it_as_it_was)
 		as.rlim_cur = as.rlim_max = u.virtual_bytes + PAGES(64);
 		setrlimit(RLIMIT_AS, &as);
 		CHILD_CHECK(2, ptf_map_grow(m, PAGES(2 * BIG)) == -ENOMEM);
-		CHILD_CHECK(3, ptf_map_remap(m, PAGES(2 * BIG), PTF_REMAP_F_MAY_MOVE, NULL) == -ENOMEM);
-		CHILD_CHECK(4, ptf_map_remap(m, PAGES(2 * BIG), PTF_REMAP_F_FIXED, (void *)0x600000000000) == -ENOMEM);
+		CHILD_CHECK(3, ptf_map_remap(m, PAGES(2 * BIG), PTF_REMAP_F_MAY_MOVE,
+					     NULL) == -ENOMEM);
+		CHILD_CHECK(4, ptf_map_remap(m, PAGES(2 * BIG), PTF_REMAP_F_FIXED,
+					     (void *)0x600000000000) == -ENOMEM);
 		CHILD_CHECK(5, prot_at((void *)0x600000000000) == -1);
 		CHILD_CHECK(6, ptf_map_data(m) == p && ptf_map_length(m) == PAGES(BIG));
 		CHILD_CHECK(7, pages_have(p, BIG, 7));
@@ -294,7 +296,8 @@ TEST_F(grow, limits_leave_it_as_it_was)
 	EXPECT_EQ(0, verdict);
 	/* RLIMIT_AS with a reservation: that is paid for already. */
 	IN_CHILD(verdict, {
-		struct ptf_map *m = make(PTF_MAP_ANON, -1, 0, PAGES(4), OPTS(.reserve = PAGES(BIG)));
+		struct ptf_map *m = make(PTF_MAP_ANON, -1, 0, PAGES(4),
+					 OPTS(.reserve = PAGES(BIG)));
 		struct ptf_usage u = { .size = sizeof(u) };
 		struct rlimit as;
 
@@ -306,7 +309,8 @@ TEST_F(grow, limits_leave_it_as_it_was)
 	EXPECT_EQ(0, verdict);
 	/* RLIMIT_DATA hits private writable memory when it is opened. */
 	IN_CHILD(verdict, {
-		struct ptf_map *m = make(PTF_MAP_COPY, self->fd, 0, PAGES(4), OPTS(.reserve = PAGES(BIG)));
+		struct ptf_map *m = make(PTF_MAP_COPY, self->fd, 0, PAGES(4),
+					 OPTS(.reserve = PAGES(BIG)));
 		char *p = ptf_map_data(m);
 		struct rlimit data = { PAGES(1), PAGES(1) };
 

@@ -306,7 +306,8 @@ TEST_F(map, lengths_at_the_edges)
 	EXPECT_EQ(-EOVERFLOW, err_of(PTF_MAP_READ, self->fd, UINT64_MAX, PAGE, NULL));
 	EXPECT_NE(0, err_of(PTF_MAP_READ, self->fd, INT64_MAX, PAGE, NULL));
 	EXPECT_EQ(-EOVERFLOW, err_of(PTF_MAP_ANON, -1, 0, PAGE, OPTS(.reserve = SIZE_MAX)));
-	EXPECT_EQ(-EOVERFLOW, err_of(PTF_MAP_ANON, -1, 0, PAGE, OPTS(.reserve = (size_t)PTRDIFF_MAX + 1)));
+	EXPECT_EQ(-EOVERFLOW, err_of(PTF_MAP_ANON, -1, 0, PAGE,
+				     OPTS(.reserve = (size_t)PTRDIFF_MAX + 1)));
 	EXPECT_EQ(-ENOMEM, err_of(PTF_MAP_ANON, -1, 0, PAGE, OPTS(.reserve = PTRDIFF_MAX)));
 }
 
@@ -766,7 +767,8 @@ TEST_F(map, bounds_of_every_range_call)
 		EXPECT_EQ(want, ptf_map_populate_range(m, off, len, 0));
 		if (!cases[i].ok) {
 			EXPECT_EQ(-EINVAL, ptf_map_protect_range(m, off, len, PROT_NONE));
-			EXPECT_EQ(-EINVAL, ptf_map_advise_range_unchecked(m, off, len, PTF_MADV_DONTNEED));
+			EXPECT_EQ(-EINVAL, ptf_map_advise_range_unchecked(m, off, len,
+									  PTF_MADV_DONTNEED));
 		}
 	}
 	EXPECT_EQ(0, ptf_map_destroy(m));
@@ -900,7 +902,8 @@ TEST_F(map, advise)
 	EXPECT_EQ(-EPERM, ptf_map_advise_range(m, 0, PAGE, PTF_MADV_DONTNEED));
 	EXPECT_EQ(-EINVAL, ptf_map_advise_range_unchecked(m, 0, PAGE - 1, PTF_MADV_DONTNEED));
 	EXPECT_EQ(-EINVAL, ptf_map_advise_range_unchecked(m, 1, PAGE - 1, PTF_MADV_DONTNEED));
-	EXPECT_EQ(-EINVAL, ptf_map_advise_range_unchecked(m, PAGES(6), PAGE + 8, PTF_MADV_DONTNEED));
+	EXPECT_EQ(-EINVAL, ptf_map_advise_range_unchecked(m, PAGES(6), PAGE + 8,
+							  PTF_MADV_DONTNEED));
 	EXPECT_EQ('x', p[0]);
 	EXPECT_EQ(0, ptf_map_advise_range_unchecked(m, PAGE, PAGE, PTF_MADV_DONTNEED));
 	EXPECT_EQ('x', p[PAGE - 1]);

@@ -151,7 +151,8 @@ TEST_F(mapper, impossible_ranges)
 	EXPECT_EQ(-EINVAL, ptf_mmapper_mark(self->m, (void *)UINTPTR_MAX, 1));
 	EXPECT_EQ(-EINVAL, ptf_mmapper_mark(self->m, (void *)SPACE, 1));
 	EXPECT_EQ(-EINVAL, ptf_mmapper_mark(self->m, (void *)(SPACE - 1), 2));
-	EXPECT_EQ(-EINVAL, ptf_mmapper_quarantine(self->m, (void *)(SPACE - CHUNK), CHUNK + 1, NULL));
+	EXPECT_EQ(-EINVAL, ptf_mmapper_quarantine(self->m, (void *)(SPACE - CHUNK), CHUNK + 1,
+						  NULL));
 	EXPECT_EQ(-EINVAL, ptf_mmapper_ensure(self->m, self->p, SPACE, RW, 0, NULL));
 	EXPECT_EQ(-EINVAL, ptf_mmapper_ensure(self->m, self->p, CHUNK, RW, 2, NULL));
 	EXPECT_EQ(-EINVAL, ptf_mmapper_quarantine_any(self->m, 0, 0, NULL, &out));
@@ -160,7 +161,8 @@ TEST_F(mapper, impossible_ranges)
 	EXPECT_EQ(-EOVERFLOW, ptf_mmapper_quarantine_any(self->m, 1, 1UL << 63, NULL, &out));
 	EXPECT_EQ(-ENOMEM, ptf_mmapper_quarantine_any(self->m, SPACE, 0, NULL, &out));
 	EXPECT_EQ(-EINVAL, ptf_mmapper_quarantine_near(self->m, self->p, 0, 0, NULL, &out));
-	EXPECT_EQ(-EOVERFLOW, ptf_mmapper_quarantine_near(self->m, self->p, SIZE_MAX, 0, NULL, &out));
+	EXPECT_EQ(-EOVERFLOW, ptf_mmapper_quarantine_near(self->m, self->p, SIZE_MAX, 0, NULL,
+							  &out));
 	EXPECT_EQ(-ENOMEM, ptf_mmapper_quarantine_near(self->m, self->p, SPACE, 0, NULL, &out));
 	EXPECT_EQ((void *)-1, out);
 	EXPECT_STREQ("UUU", states(self->m, self->p, 3));
@@ -261,13 +263,15 @@ TEST_F(mapper, address_space_runs_out)
 		ptf_usage_get(0, &u);
 		as.rlim_cur = as.rlim_max = u.virtual_bytes + CHUNK;
 		setrlimit(RLIMIT_AS, &as);
-		CHILD_CHECK(4, ptf_mmapper_ensure(self->m, self->p, 41 * CHUNK, RW, 0, "x") == -ENOMEM);
+		CHILD_CHECK(4, ptf_mmapper_ensure(self->m, self->p, 41 * CHUNK, RW, 0,
+						  "x") == -ENOMEM);
 		CHILD_CHECK(5, ptf_failure_last()->done == 2 * CHUNK);
 		CHILD_CHECK(6, ptf_failure_last()->addr == self->p + 2 * CHUNK);
 		CHILD_CHECK(7, !strcmp(states(self->m, self->p, 4), "MMUU"));
 		CHILD_CHECK(8, ptf_mmapper_state(self->m, self->p + 40 * CHUNK) == Q);
 		CHILD_CHECK(9, prot_at(self->p + 2 * CHUNK) == -1);
-		CHILD_CHECK(10, ptf_mmapper_quarantine(self->m, self->p + 2 * CHUNK, 4 * CHUNK, NULL) == -ENOMEM);
+		CHILD_CHECK(10, ptf_mmapper_quarantine(self->m, self->p + 2 * CHUNK, 4 * CHUNK,
+						       NULL) == -ENOMEM);
 		CHILD_CHECK(11, !strcmp(states(self->m, self->p, 4), "MMUU"));
 		CHILD_CHECK(12, !ptf_mmapper_ensure(self->m, self->p + 40 * CHUNK, 1, RW, 0, NULL));
 	});
@@ -362,9 +366,11 @@ TEST_F(mapper, near)
 	EXPECT_EQ(mid + 5 * CHUNK, out);
 	/* Larger than a gap: behind it. */
 	ASSERT_EQ(0, ptf_mmapper_quarantine(self->m, mid + 8 * CHUNK, CHUNK, NULL));
-	ASSERT_EQ(0, ptf_mmapper_quarantine_near(self->m, mid + 6 * CHUNK, 2 * CHUNK, 0, NULL, &out));
+	ASSERT_EQ(0, ptf_mmapper_quarantine_near(self->m, mid + 6 * CHUNK, 2 * CHUNK, 0, NULL,
+						 &out));
 	EXPECT_EQ(mid + 6 * CHUNK, out);
-	ASSERT_EQ(0, ptf_mmapper_quarantine_near(self->m, mid + 7 * CHUNK, 2 * CHUNK, 0, NULL, &out));
+	ASSERT_EQ(0, ptf_mmapper_quarantine_near(self->m, mid + 7 * CHUNK, 2 * CHUNK, 0, NULL,
+						 &out));
 	EXPECT_EQ(mid + 9 * CHUNK, out);
 	EXPECT_EQ(PROT_NONE, prot_at(out));
 	/* Mappings that it doesn't know are left alone. */
@@ -377,7 +383,8 @@ TEST_F(mapper, near)
 	ASSERT_EQ(0, ptf_mmapper_quarantine_near(self->m, NULL, CHUNK, 0, NULL, &out));
 	EXPECT_GT(0x1000000UL, (uintptr_t)out);
 	munmap(out, CHUNK);
-	ASSERT_EQ(0, ptf_mmapper_quarantine_near(self->m, (void *)UINTPTR_MAX, CHUNK, 1UL << 20, NULL, &out));
+	ASSERT_EQ(0, ptf_mmapper_quarantine_near(self->m, (void *)UINTPTR_MAX, CHUNK, 1UL << 20,
+						 NULL, &out));
 	EXPECT_LT(SPACE - (64UL << 30), (uintptr_t)out);
 	EXPECT_EQ(0, (uintptr_t)out % (1UL << 20));
 	munmap(out, CHUNK);
@@ -625,8 +632,10 @@ TEST_F_TIMEOUT(mapper, is_mapped_under_change, 300)
 		}
 		for (i = 0; i < 64; i++) {
 			if (i & 1)
-				ASSERT_EQ(0, ptf_mmapper_quarantine(c.m, self->p + order[i] * CHUNK, 1, NULL));
-			ASSERT_EQ(0, ptf_mmapper_ensure(c.m, self->p + order[i] * CHUNK, 1, RW, 0, NULL));
+				ASSERT_EQ(0, ptf_mmapper_quarantine(c.m,
+								    self->p + order[i] * CHUNK, 1, NULL));
+			ASSERT_EQ(0, ptf_mmapper_ensure(c.m, self->p + order[i] * CHUNK, 1, RW, 0,
+							NULL));
 		}
 		/* All three have seen the end. */
 		while (c.seen < 64 * 3)

@@ -68,7 +68,8 @@ TEST(look_up_by_address)
 	munmap(p + PAGES(7), PAGE);
 	ASSERT_EQ(0, ptf_vma_list_create(0, &l));
 	EXPECT_EQ((uintptr_t)p + PAGES(3), ptf_vma_list_find(l, (uintptr_t)p + PAGES(3))->start);
-	EXPECT_EQ((uintptr_t)p + PAGES(3), ptf_vma_list_find(l, (uintptr_t)p + PAGES(6) - 1)->start);
+	EXPECT_EQ((uintptr_t)p + PAGES(3), ptf_vma_list_find(l,
+							     (uintptr_t)p + PAGES(6) - 1)->start);
 	EXPECT_EQ((uintptr_t)p + PAGES(6), ptf_vma_list_find(l, (uintptr_t)p + PAGES(6))->start);
 	EXPECT_EQ(NULL, ptf_vma_list_find(l, (uintptr_t)p + PAGES(7)));
 	EXPECT_EQ((uintptr_t)p + PAGES(8), ptf_vma_list_next(l, (uintptr_t)p + PAGES(7))->start);
@@ -85,7 +86,8 @@ TEST(look_up_by_address)
 	EXPECT_EQ(-ENOENT, ptf_vma_at(0, (uintptr_t)p + PAGES(7), 0, &e, buf, sizeof(buf)));
 	EXPECT_EQ(ENOENT, ptf_failure_last()->err);
 	EXPECT_EQ(p + PAGES(7), ptf_failure_last()->addr);
-	EXPECT_EQ(0, ptf_vma_at(0, (uintptr_t)p + PAGES(7), PTF_VMA_AT_F_NEXT, &e, buf, sizeof(buf)));
+	EXPECT_EQ(0, ptf_vma_at(0, (uintptr_t)p + PAGES(7), PTF_VMA_AT_F_NEXT, &e, buf,
+				sizeof(buf)));
 	EXPECT_EQ((uintptr_t)p + PAGES(8), e.start);
 	EXPECT_EQ(-ENOENT, ptf_vma_at(0, UINT64_MAX, PTF_VMA_AT_F_NEXT, &e, buf, sizeof(buf)));
 	EXPECT_EQ(-ENOENT, ptf_vma_at(0, 0xffffffffff600000, 0, &e, buf, sizeof(buf)));
@@ -329,7 +331,8 @@ TEST(every_failure_has_a_way_out)
 			ptf_advise(p, 1, PTF_ADV_STASH);
 			break;
 		case 7:
-			ptf_advise((void *)((uintptr_t)text & ~(PAGE - 1)), PAGE, PTF_MADV_WIPEONFORK + 8);
+			ptf_advise((void *)((uintptr_t)text & ~(PAGE - 1)), PAGE,
+				   PTF_MADV_WIPEONFORK + 8);
 			break;
 		}
 		EXPECT_NE(0, ptf_failure_last()->err);

@@ -66,7 +66,8 @@ int main(void)
 	memset(dst, 'd', 8 * PAGE);
 	answered("ptf_map_remap(shorter, FIXED)",
 		 ptf_map_remap(map, 4 * PAGE, PTF_REMAP_F_FIXED, dst));
-	fact(ptf_map_data(map) == src && ptf_map_length(map) == 8 * PAGE, "the map is where and what it was");
+	fact(ptf_map_data(map) == src && ptf_map_length(map) == 8 * PAGE,
+	     "the map is where and what it was");
 	fact(src[0] == 'x' && src[8 * PAGE - 1] == 'x', "with its content");
 	fact(dst[0] == 'd' && dst[8 * PAGE - 1] == 'd', "and what was in the way is untouched");
 	munmap(dst, 8 * PAGE);

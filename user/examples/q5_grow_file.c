@@ -55,7 +55,8 @@ int main(void)
 	fd = temporary_file(OLD, 'a');
 	memset(&o, 0, sizeof(o));
 	make(fd, NEW, &o);
-	fact(ptf_copy_out(p + OLD, "x", 1, 0, NULL) == -EFAULT, "behind the end is SIGBUS (here: EFAULT)");
+	fact(ptf_copy_out(p + OLD, "x", 1, 0, NULL) == -EFAULT,
+	     "behind the end is SIGBUS (here: EFAULT)");
 	fact(!ftruncate(fd, NEW), "the file grows");
 	faults = faults_of_reading(p, OLD);
 	result("past the end", faults);

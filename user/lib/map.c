@@ -250,7 +250,8 @@ static int kind_setup(struct ptf_map *m, int fd,
 	}
 	if (o->flags & PTF_MAP_F_HUGE) {
 		if (!m->anon)
-			return fail_arg(op, EINVAL, "HUGE is for anonymous memory; map a hugetlbfs file otherwise");
+			return fail_arg(op, EINVAL,
+					"HUGE is for anonymous memory; map a hugetlbfs file otherwise");
 		if (o->huge_shift > 63)
 			return fail_arg(op, EINVAL, "no such huge page size");
 		m->mmap_flags |= MAP_HUGETLB | (int)(o->huge_shift << MAP_HUGE_SHIFT);

@@ -131,8 +131,9 @@ PTF_API int ptf_advise_unchecked(void *addr, size_t length, int advice);
  * @param length bytes
  * @param advice MADV_*
  * @return 0; -EPERM CONTENT or FATAL; -EPERM or -EACCES no right (kernels
- *	differ); -EINVAL a value that can't be given from outside; -ENOMEM a hole; -ESRCH; -EBADF; done and addr in
- *	ptf_failure_last() say how far it came
+ *	differ); -EINVAL a value that can't be given from outside; -ENOMEM a
+ *	hole; -ESRCH; -EBADF; done and addr in ptf_failure_last() say how far it
+ *	came
  */
 PTF_API int ptf_advise_process(int pidfd, uintptr_t addr, size_t length,
 			       int advice);

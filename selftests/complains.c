@@ -53,7 +53,7 @@ TEST_F(suite, taints)
 
 TEST_F(suite, crashes)
 {
-	int *volatile nowhere = NULL;
+	volatile int *volatile nowhere = NULL;
 
 	*nowhere = 0;
 }

@@ -47,7 +47,7 @@ run: module-vm user ## watch it work in a VM: sqlite3 under clears, rows before 
 	@scripts/demo
 
 check: user ## the test suite on 6.1, in VMs
-	@scripts/check
+	@scripts/check $(CHECK_ARGS)
 
 matrix: user ## the test suite on all of KERNELS, and one table
 	@scripts/matrix $(KERNELS)

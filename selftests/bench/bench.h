@@ -50,6 +50,7 @@ static inline char bench_touch(volatile char *p)
 
 /* The groups: each runs in a process of its own. */
 void ours_one(void);
+void ours_hook(void);
 void ours_bulk(void);
 void ours_query(void);
 void today_one(void);

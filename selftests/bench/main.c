@@ -39,6 +39,7 @@ static const struct group {
 	void (*run)(void);
 } groups[] = {
 	{ "one page cleared and touched, through /dev/ptefault", ours_one },
+	{ "the hook in the fault path, which STASH and exact heals need", ours_hook },
 	{ "what one would do today for one page", today_one },
 	{ NULL, today_mprotect },
 	{ NULL, today_guard },
@@ -63,6 +64,7 @@ static const struct target {
 	double most;
 } targets[] = {
 	{ "clear_refault_one", 3500 },
+	{ "hook_unarmed_percent", 1 },
 	{ "clear_bulk_per_page", 90 },
 	{ "query_bulk_per_page", 160 },
 };

@@ -2,12 +2,14 @@
 /* What /dev/ptefault costs. Always through the ioctl, as any program would. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <linux/ptefault.h>
@@ -131,6 +133,71 @@ void ours_one(void)
 	walk.size = sizeof(walk);
 	bench_result("walk_one", bench_best(200, 10, NULL, walk_one));
 	bench_note("walk_one", "all levels, and the rows");
+}
+
+static void stash_touch(int n)
+{
+	while (n--) {
+		do_advise(PTF_ADV_STASH);
+		bench_touch(mem);
+	}
+}
+
+static char *fresh;
+
+static void fresh_drop(int n)
+{
+	madvise(fresh, n * BENCH_PAGE, MADV_DONTNEED);
+}
+
+static void fresh_touch(int n)
+{
+	while (n--)
+		*(volatile char *)(fresh + n * BENCH_PAGE) = 1;
+}
+
+/* The fault hook: what it costs, and what it saves. */
+void ours_hook(void)
+{
+	double idle, armed;
+	int ready[2];
+	pid_t pid;
+	char c;
+
+	fresh = bench_memory(64, PROT_READ | PROT_WRITE, MAP_PRIVATE, -1);
+	idle = bench_best(100, 64, fresh_drop, fresh_touch);
+	if (pipe(ready))
+		bench_skip("pipe: %s", strerror(errno));
+	pid = fork();
+	if (!pid) {
+		/* somebody else, who has the hook set and a page stashed */
+		fd = bench_open_module();
+		mem = bench_memory(16, PROT_READ | PROT_WRITE, MAP_PRIVATE, -1);
+		set_range(1);
+		advise.advice = PTF_ADV_STASH;
+		if (!ioctl(fd, PTF_IOC_RANGE_ADVISE, &advise) && write(ready[1], "", 1) == 1)
+			pause();
+		_exit(0);
+	}
+	close(ready[1]);
+	if (pid < 0 || read(ready[0], &c, 1) != 1)
+		bench_skip("hook_unarmed_percent: nothing can be stashed here");
+	armed = bench_best(100, 64, fresh_drop, fresh_touch);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	bench_result("anon_fault_one", idle);
+	bench_note("anon_fault_one", "first touch of a page, nothing armed anywhere");
+	bench_result("hook_unarmed_percent", (armed - idle) / idle * 100);
+	bench_note("hook_unarmed_percent", "more for it while somebody else has a page stashed");
+
+	fd = bench_open_module();
+	mem = bench_memory(16, PROT_READ | PROT_WRITE, MAP_PRIVATE, -1);
+	set_range(1);
+	bench_result("stash_refault_one", bench_best(100, 10, NULL, stash_touch));
+	bench_note("stash_refault_one", "the entry gone, and put back by the hook");
+	advise.flags = PTF_ADVISE_F_GUP;
+	bench_result("clear_refault_gup_one", bench_best(100, 10, NULL, clear_touch));
+	bench_note("clear_refault_gup_one", "the kernel's own accesses fault too");
 }
 
 static void before_clear(int n)

@@ -51,9 +51,12 @@
  * For a large variable that is always filled in before use: kernels built with
  * INIT_STACK_ALL_ZERO would clear it each time.
  */
+#ifndef __CHECKER__
 #if __has_attribute(uninitialized)
 #define PTF_UNINIT __attribute__((uninitialized))
-#else
+#endif
+#endif
+#ifndef PTF_UNINIT
 #define PTF_UNINIT
 #endif
 

@@ -243,6 +243,14 @@ static bool print(const struct result *r)
 	return missed;
 }
 
+static void settle_for(double seconds)
+{
+	struct timespec t = { .tv_sec = seconds };
+
+	t.tv_nsec = (seconds - t.tv_sec) * 1e9;
+	nanosleep(&t, NULL);
+}
+
 /* Boot goes on behind the back of the first process for some seconds. */
 static void settle(double seconds)
 {
@@ -250,11 +258,8 @@ static void settle(double seconds)
 
 	clock_gettime(CLOCK_BOOTTIME, &t);
 	seconds -= t.tv_sec + t.tv_nsec / 1e9;
-	if (seconds <= 0)
-		return;
-	t.tv_sec = seconds;
-	t.tv_nsec = (seconds - t.tv_sec) * 1e9;
-	nanosleep(&t, NULL);
+	if (seconds > 0)
+		settle_for(seconds);
 }
 
 int main(int argc, char **argv)
@@ -281,6 +286,8 @@ int main(int argc, char **argv)
 		if (groups[i].title)
 			printf("\n# %s\n", groups[i].title);
 		fflush(stdout);
+		/* what the last one armed is off by then, the hook too */
+		settle_for(1);
 		first = shared->nr;
 		shared->skip[0] = 0;
 		pid = fork();

@@ -472,85 +472,118 @@ int ptf_advise_file_range(struct ptf_cmd *c)
 	return err;
 }
 
-int ptf_advise_range(struct ptf_cmd *c)
+/* What is wrong with the question, whoever asks about whatever target. */
+static int ptf_advise_check(const struct ptf_ioc_range_advise *a)
 {
-	struct ptf_ioc_range_advise *a = c->arg;
 	const struct ptf_advice_op *op = ptf_advise_op(a->advice);
-	struct ptf_edit e = { .a = a, .first_skip = -1 };
-	struct ptf_walk w = { .priv = &e, .hole = ptf_advise_hole };
-	struct ptf_target *t;
-	u32 arm;
-	int ret;
+	int err;
 
 	if (a->arg)
 		return -EINVAL;
-	ret = ptf_check_range(a->start, a->end);
-	if (ret)
-		return ret;
+	err = ptf_check_range(a->start, a->end);
+	if (err)
+		return err;
 	if (!op)
 		return a->advice > PTF_ADV_BASE && a->advice <= PTF_ADV_LAST ?
 			-EOPNOTSUPP : -EINVAL;
-	if (a->flags & ~op->flags)
-		return -EOPNOTSUPP;
-	t = ptf_target_begin(c->s, a->target);
-	if (IS_ERR(t))
-		return PTR_ERR(t);
-	e.t = t;
+	return a->flags & ~op->flags ? -EOPNOTSUPP : 0;
+}
+
+/* What must be there before the first entry is touched. */
+static int ptf_advise_prepare(struct ptf_edit *e, const struct ptf_advice_op *op)
+{
+	struct ptf_ioc_range_advise *a = e->a;
+	struct ptf_target *t = e->t;
+	u32 arm = op->arm | (a->flags & PTF_ADVISE_F_GUP ? PTF_ARM_GUP : 0);
+	int err;
+
 	/* one-shot: the kernel heals, and nothing hangs on the session */
-	e.exact = a->flags & PTF_ADVISE_F_ONESHOT || t->armed & PTF_ARM_EXACT;
-	w.mm = t->mm;
-	w.ptes = op->ptes;
-	w.leaf = op->leaf;
-	arm = op->arm | (a->flags & PTF_ADVISE_F_GUP ? PTF_ARM_GUP : 0);
+	e->exact = a->flags & PTF_ADVISE_F_ONESHOT || t->armed & PTF_ARM_EXACT;
 	if (arm) {
-		ret = ptf_target_arm(t, arm);
-		if (ret)
-			goto out;
+		err = ptf_target_arm(t, arm);
+		if (err)
+			return err;
 	}
 	/* devices that share the page tables keep translations of their own */
-	if (op->ptes && ptf_mm_has_pasid(t->mm)) {
-		ret = -EOPNOTSUPP;
-		goto out;
+	if (op->ptes && ptf_mm_has_pasid(t->mm))
+		return -EOPNOTSUPP;
+	if (a->advice == PTF_ADV_NOTPRESENT && !e->exact && nr_online_nodes > 1) {
+		err = ptf_target_arm(t, PTF_ARM_EXACT);
+		if (err == -EINTR || err == -ERESTARTNOINTR)
+			return err;
+		e->exact = true;
 	}
-	if (a->advice == PTF_ADV_NOTPRESENT && !e.exact && nr_online_nodes > 1) {
-		ret = ptf_target_arm(t, PTF_ARM_EXACT);
-		if (ret == -EINTR || ret == -ERESTARTNOINTR)
-			goto out;
-		e.exact = true;
-	}
+	return 0;
+}
 
+/**
+ * ptf_advise_target() - advise a range of a target
+ * @t: target, inside ptf_target_begin(), no lock held
+ * @a: the question, checked; its out_ fields are filled in
+ * @respond: set once the out_ fields are true, whatever is returned
+ *
+ * Return: 0 or what PTF_IOC_RANGE_ADVISE answers
+ */
+int ptf_advise_target(struct ptf_target *t, struct ptf_ioc_range_advise *a, bool *respond)
+{
+	const struct ptf_advice_op *op = ptf_advise_op(a->advice);
+	struct ptf_edit e = { .a = a, .t = t, .first_skip = -1 };
+	struct ptf_walk w = {
+		.mm = t->mm,
+		.priv = &e,
+		.ptes = op->ptes,
+		.leaf = op->leaf,
+		.hole = ptf_advise_hole,
+	};
+	int ret;
+
+	ret = ptf_advise_prepare(&e, op);
+	if (ret)
+		return ret;
 	a->out_next = a->start;
 	a->out_done_pages = 0;
 	a->out_same_pages = 0;
 	a->out_large_pages = 0;
 	a->out_flushes = 0;
 	memset(a->out_skipped_pages, 0, sizeof(a->out_skipped_pages));
-	c->respond = true;
+	*respond = true;
 
 	if (a->advice == PTF_ADV_RESET) {
 		ptf_advise_reset(&e);
-		goto out;
+		return 0;
 	}
-	if (op->file) {
+	if (op->file)
 		ret = ptf_advise_files(&e);
-		goto skipped;
-	}
-	if (a->flags & PTF_ADVISE_F_STRICT)
+	else if (a->flags & PTF_ADVISE_F_STRICT)
 		ret = ptf_advise_strict(&e, &w, op->write);
 	else
 		ret = ptf_advise_loose(&e, &w, op->write);
 	if (e.pool)
 		ptf_stash_pool_free(&e.pool);
-skipped:
 	/* a skip that ended a strict look, or was all that happened */
 	if ((ret == PTF_WALK_STOP || !ret) && e.first_skip >= 0 &&
 	    (ret || !(a->out_done_pages | a->out_same_pages)))
 		ret = ptf_skip_errno[e.first_skip];
 	if (a->advice == PTF_ADV_NOTPRESENT)
-		atomic64_add(a->out_done_pages, &c->s->cleared_pages);
+		atomic64_add(a->out_done_pages, &t->s->cleared_pages);
 	else if (a->advice == PTF_ADV_STASH)
-		atomic64_add(a->out_done_pages, &c->s->stashed_total);
-out:
+		atomic64_add(a->out_done_pages, &t->s->stashed_total);
+	return ret;
+}
+
+int ptf_advise_range(struct ptf_cmd *c)
+{
+	struct ptf_ioc_range_advise *a = c->arg;
+	struct ptf_target *t;
+	int ret;
+
+	ret = ptf_advise_check(a);
+	if (ret)
+		return ret;
+	t = ptf_target_begin(c->s, a->target);
+	if (IS_ERR(t))
+		return PTR_ERR(t);
+	ret = ptf_advise_target(t, a, &c->respond);
 	ptf_target_end(t);
 	return ret;
 }

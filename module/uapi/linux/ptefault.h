@@ -176,6 +176,9 @@ struct ptf_ioc_target_close {
  * @out_held: threads that wait for this session's answer
  * @out_hooked: 1 while the fault hook is set, for whatever session
  * @out_flushes: TLB flushes of all CPUs since the module was loaded
+ * @out_sticky_hits: accesses that faulted on pages that are STICKY
+ * @out_armed: 1 while the session's rules are armed
+ * @reserved: 0
  */
 struct ptf_ioc_session_stat {
 	__u32 size;
@@ -193,6 +196,9 @@ struct ptf_ioc_session_stat {
 	__u32 out_held;
 	__u32 out_hooked;
 	__aligned_u64 out_flushes;
+	__aligned_u64 out_sticky_hits;
+	__u32 out_armed;
+	__u32 reserved;
 };
 
 /* ------------------------------------------------------------------ */
@@ -764,6 +770,437 @@ struct ptf_ioc_file_advise {
 	__aligned_u64 end;
 	__aligned_u64 out_done_pages;
 	__aligned_u64 out_skipped_pages[PTF_SKIP_NR];
+};
+
+/* ------------------------------------------------------------------ */
+/* Write tracking                                                      */
+
+/* Whatever is writable in the range, but not the stacks of its threads. */
+#define PTF_TRACK_F_NOSTACK	(1U << 0)
+/* TRACK_READ: what is reported counts as not written from now on. */
+#define PTF_TRACK_F_TAKE	(1U << 1)
+
+/**
+ * struct ptf_ioc_track_start - ioctl(PTF_IOC_TRACK_START)
+ * @size: sizeof(struct ptf_ioc_track_start)
+ * @flags: PTF_TRACK_F_NOSTACK
+ * @target: PTF_TARGET_SELF or from PTF_IOC_TARGET_OPEN
+ * @reserved: must be 0
+ * @start: first address, page-aligned
+ * @end: first address behind, page-aligned; the whole address space is allowed
+ * @out_pages: pages in the range that are tracked from now on, mapped or not
+ * @out_skipped_pages: pages that can't be, by enum ptf_skip
+ *
+ * From the return on, each page of the range that a CPU writes to is found by
+ * PTF_IOC_TRACK_READ. Writes of devices through pins that are older than this
+ * call are not seen. A target tracks one set of pages; a second call adds.
+ *
+ * Errors: EBUSY another session tracks this address space.
+ */
+struct ptf_ioc_track_start {
+	__u32 size;
+	__u32 flags;
+	__u32 target;
+	__u32 reserved;
+	__aligned_u64 start;
+	__aligned_u64 end;
+	__aligned_u64 out_pages;
+	__aligned_u64 out_skipped_pages[PTF_SKIP_NR];
+};
+
+/**
+ * struct ptf_range - addresses
+ * @start: first address
+ * @end: first address behind
+ */
+struct ptf_range {
+	__aligned_u64 start;
+	__aligned_u64 end;
+};
+
+/**
+ * struct ptf_ioc_track_read - ioctl(PTF_IOC_TRACK_READ)
+ * @size: sizeof(struct ptf_ioc_track_read)
+ * @flags: PTF_TRACK_F_TAKE
+ * @target: PTF_TARGET_SELF or from PTF_IOC_TARGET_OPEN
+ * @reserved: must be 0
+ * @start: first address, page-aligned
+ * @end: first address behind, page-aligned
+ * @ranges: pointer to an array of struct ptf_range
+ * @nr_ranges: its length, at least 1
+ * @out_next: first address not looked at; == @end when all is done
+ * @out_ranges: ranges filled in: runs of pages that were written
+ * @out_pages: pages in them
+ *
+ * Errors: ENOENT nothing is tracked.
+ */
+struct ptf_ioc_track_read {
+	__u32 size;
+	__u32 flags;
+	__u32 target;
+	__u32 reserved;
+	__aligned_u64 start;
+	__aligned_u64 end;
+	__aligned_u64 ranges;
+	__aligned_u64 nr_ranges;
+	__aligned_u64 out_next;
+	__aligned_u64 out_ranges;
+	__aligned_u64 out_pages;
+};
+
+/**
+ * struct ptf_ioc_track_stop - ioctl(PTF_IOC_TRACK_STOP)
+ * @size: sizeof(struct ptf_ioc_track_stop)
+ * @flags: must be 0
+ * @target: PTF_TARGET_SELF or from PTF_IOC_TARGET_OPEN
+ * @reserved: must be 0
+ *
+ * Errors: ENOENT nothing is tracked.
+ */
+struct ptf_ioc_track_stop {
+	__u32 size;
+	__u32 flags;
+	__u32 target;
+	__u32 reserved;
+};
+
+/* ------------------------------------------------------------------ */
+/* Rules: what a fault answers                                         */
+
+/* Who made the access (ptf_rule.origin, ptf_event.origin). */
+#define PTF_ORIGIN_USER		(1U << 0)	/* an instruction in user mode */
+#define PTF_ORIGIN_KERNEL	(1U << 1)	/* copy_to_user() and its like */
+#define PTF_ORIGIN_GUP		(1U << 2)	/* get_user_pages(), futex, KVM:
+						 * the handler called without an
+						 * access
+						 */
+#define PTF_ORIGIN_ANY		7U
+
+#define PTF_ACCESS_ANY		7U
+
+/* What happens (ptf_rule.action). */
+#define PTF_ACT_COUNT		1	/* counted, nothing else: no event */
+#define PTF_ACT_NOTIFY		2	/* an event, as all that follow have */
+#define PTF_ACT_DELAY		3	/* sleeps value nanoseconds, killable */
+#define PTF_ACT_SIGBUS		4	/* SIGBUS, BUS_ADRERR */
+#define PTF_ACT_SIGSEGV		5	/* SIGSEGV, SEGV_MAPERR */
+#define PTF_ACT_HWPOISON	6	/* SIGBUS, BUS_MCEERR_AR, lsb of a page */
+#define PTF_ACT_RETRY		7	/* asked to come again, value times */
+#define PTF_ACT_OOM		8	/* VM_FAULT_OOM, value times: no kill, the
+					 * access is made again
+					 */
+#define PTF_ACT_HOLD		9	/* waits for PTF_IOC_HELD_ANSWER, killable */
+#define PTF_ACT_HANDLER		10	/* asks a handler of another module */
+#define PTF_ACT_LAST		PTF_ACT_HANDLER
+
+/* In PTF_IOC_HELD_ANSWER alone: the fault goes on as if there were no rule. */
+#define PTF_ACT_GO		0
+
+#define PTF_RULE_F_PASSIVE	(1U << 0)	/* pages are not made to fault */
+#define PTF_RULE_F_OFF		(1U << 1)	/* matches nothing for now */
+#define PTF_RULE_F_PER_THREAD	(1U << 2)	/* after, interval, times and
+						 * probability for each thread by
+						 * itself
+						 */
+
+#define PTF_PROBABILITY_ONE	1000000U
+#define PTF_HANDLER_NAME_LEN	32
+
+/* Longest delay, and most retries, of one access. */
+#define PTF_DELAY_MAX_NS	60000000000ULL
+#define PTF_RETRY_MAX		1000000ULL
+
+/**
+ * struct ptf_rule - what is to happen to which faults
+ * @id: of the rule; 0 in PTF_IOC_RULE_ADD
+ * @start: first address, page-aligned
+ * @end: first address behind, page-aligned
+ * @after: let this many matching faults pass first
+ * @interval: then take every one (0 or 1) or each @interval-th
+ * @times: take this many, then none; 0: no end
+ * @value: PTF_ACT_DELAY nanoseconds, PTF_ACT_RETRY and PTF_ACT_OOM how many
+ *	times for one access (0 counts as 1); else 0
+ * @seed: of @probability; the n-th fault of a thread that gets as far as the
+ *	dice finds the same for the same seed, in whatever order threads run
+ * @target: PTF_TARGET_SELF or from PTF_IOC_TARGET_OPEN
+ * @flags: PTF_RULE_F_*
+ * @access: PTF_ACCESS_* bits
+ * @origin: PTF_ORIGIN_* bits
+ * @tid: only this thread, in the caller's pid namespace; 0: any
+ * @action: PTF_ACT_*
+ * @probability: in parts of PTF_PROBABILITY_ONE; 0 counts as certain
+ * @order: of all rules that match a fault the one with the lowest is taken;
+ *	of equal ones the older
+ * @handler: PTF_ACT_HANDLER: name of it, closed by a NUL; else zero
+ * @matches: faults that range, access, origin and thread fit (out)
+ * @hits: faults that it took (out)
+ * @passed: hits that could not be served there and went on: an access that
+ *	can't wait or come again (out)
+ *
+ * after, interval, times and probability are part of the match: a fault that
+ * they let pass goes to the next rule.
+ */
+struct ptf_rule {
+	__aligned_u64 id;
+	__aligned_u64 start;
+	__aligned_u64 end;
+	__aligned_u64 after;
+	__aligned_u64 interval;
+	__aligned_u64 times;
+	__aligned_u64 value;
+	__aligned_u64 seed;
+	__u32 target;
+	__u32 flags;
+	__u32 access;
+	__u32 origin;
+	__s32 tid;
+	__u32 action;
+	__u32 probability;
+	__u32 order;
+	char handler[PTF_HANDLER_NAME_LEN];
+	__aligned_u64 matches;
+	__aligned_u64 hits;
+	__aligned_u64 passed;
+};
+
+/**
+ * struct ptf_ioc_rule_add - ioctl(PTF_IOC_RULE_ADD)
+ * @size: sizeof(struct ptf_ioc_rule_add)
+ * @flags: must be 0
+ * @rule_size: sizeof(struct ptf_rule) that the caller knows, the stride
+ * @nr_rules: length of @rules, at least 1
+ * @rules: pointer to an array of struct ptf_rule; the id of each that was
+ *	added is written back
+ * @out_added: rules added; less than @nr_rules only with an error
+ * @reserved: 0
+ *
+ * If the session is armed the rules are from the return on, and their present
+ * pages have been made to fault: by a stash where accesses of the kernel count,
+ * by a hint otherwise.
+ *
+ * Errors: ENOENT no such target or handler; ESRCH no such thread, or the
+ * target is gone; ENOSPC too many rules; EBUSY the fault handler is taken.
+ */
+struct ptf_ioc_rule_add {
+	__u32 size;
+	__u32 flags;
+	__u32 rule_size;
+	__u32 nr_rules;
+	__aligned_u64 rules;
+	__u32 out_added;
+	__u32 reserved;
+};
+
+/**
+ * struct ptf_ioc_rule_set - ioctl(PTF_IOC_RULE_SET)
+ * @size: sizeof(struct ptf_ioc_rule_set)
+ * @flags: must be 0
+ * @rule_size: sizeof(struct ptf_rule) that the caller knows
+ * @reserved: must be 0
+ * @rule: pointer to a struct ptf_rule; its id says which, its target must be
+ *	the one that the rule has
+ *
+ * The rule is replaced in one step and counts from 0 again.
+ */
+struct ptf_ioc_rule_set {
+	__u32 size;
+	__u32 flags;
+	__u32 rule_size;
+	__u32 reserved;
+	__aligned_u64 rule;
+};
+
+#define PTF_RULE_DELETE_F_ALL	(1U << 0)	/* all of the session */
+
+/**
+ * struct ptf_ioc_rule_delete - ioctl(PTF_IOC_RULE_DELETE)
+ * @size: sizeof(struct ptf_ioc_rule_delete)
+ * @flags: PTF_RULE_DELETE_F_ALL
+ * @id: of the rule; 0 with PTF_RULE_DELETE_F_ALL
+ *
+ * Who is held by it waits on, for PTF_IOC_HELD_ANSWER.
+ */
+struct ptf_ioc_rule_delete {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 id;
+};
+
+/**
+ * struct ptf_ioc_rule_list - ioctl(PTF_IOC_RULE_LIST)
+ * @size: sizeof(struct ptf_ioc_rule_list)
+ * @flags: must be 0
+ * @rule_size: sizeof(struct ptf_rule) that the caller knows, the stride
+ * @nr_rules: length of @rules, at least 1
+ * @first: id of the first rule to list; 0: from the beginning
+ * @rules: pointer to an array of struct ptf_rule, filled in by id
+ * @out_next: where to go on; 0 when all are listed
+ * @out_rules: rules filled in
+ * @reserved: 0
+ */
+struct ptf_ioc_rule_list {
+	__u32 size;
+	__u32 flags;
+	__u32 rule_size;
+	__u32 nr_rules;
+	__aligned_u64 first;
+	__aligned_u64 rules;
+	__aligned_u64 out_next;
+	__u32 out_rules;
+	__u32 reserved;
+};
+
+#define PTF_RULE_ARM_F_OFF	(1U << 0)
+
+/**
+ * struct ptf_ioc_rule_arm - ioctl(PTF_IOC_RULE_ARM)
+ * @size: sizeof(struct ptf_ioc_rule_arm)
+ * @flags: PTF_RULE_ARM_F_OFF to disarm
+ * @out_pages: pages that were made to fault
+ *
+ * All rules of the session at once. A session begins disarmed. Arming what is
+ * armed makes its pages fault again.
+ */
+struct ptf_ioc_rule_arm {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 out_pages;
+};
+
+/**
+ * struct ptf_ioc_held_answer - ioctl(PTF_IOC_HELD_ANSWER)
+ * @size: sizeof(struct ptf_ioc_held_answer)
+ * @flags: must be 0
+ * @held: from ptf_event.held
+ * @action: PTF_ACT_GO, SIGBUS, SIGSEGV, HWPOISON, OOM or RETRY
+ * @content_bytes: bytes to be put into the page first, 0 to a page; only with
+ *	PTF_ACT_GO. What is behind them in the page stays
+ * @content: pointer to them
+ *
+ * A page that is shared or copy-on-write is copied first, as by a write. No
+ * other thread sees the content half done, but through accesses of the kernel.
+ *
+ * Errors: ENOENT nobody waits under this number (any more); EACCES content for
+ * a shared page that the mapping may not write; EFAULT it can't be had;
+ * EBUSY it is pinned for DMA. After an error the thread waits on.
+ */
+struct ptf_ioc_held_answer {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 held;
+	__u32 action;
+	__u32 content_bytes;
+	__aligned_u64 content;
+};
+
+/* ------------------------------------------------------------------ */
+/* Events: read() on the session's fd gives whole struct ptf_event     */
+
+#define PTF_EVENT_HIT		1	/* a rule took a fault */
+#define PTF_EVENT_HELD		2	/* ... and the thread waits */
+#define PTF_EVENT_GONE		3	/* a target's address space has ended */
+
+/**
+ * struct ptf_event - what happened
+ * @size: bytes of this record; a multiple of 8, the next one follows
+ * @type: PTF_EVENT_*
+ * @seq: counts the session's events, from 1, lost ones too
+ * @time_ns: CLOCK_MONOTONIC
+ * @rule: id of the rule
+ * @held: PTF_EVENT_HELD: number for PTF_IOC_HELD_ANSWER; else 0
+ * @addr: address that was accessed
+ * @ip: instruction of user mode, or behind the system call, that did it
+ * @pte: raw entry before; its frame bits are 0 without CAP_SYS_ADMIN
+ * @pid: process, in the session opener's pid namespace (0: not to be seen there)
+ * @tid: thread, likewise
+ * @target: PTF_TARGET_SELF or from PTF_IOC_TARGET_OPEN
+ * @access: PTF_ACCESS_*, one bit
+ * @origin: PTF_ORIGIN_*, one bit
+ * @action: PTF_ACT_*
+ * @state: PTF_STATE_* of the entry before
+ * @answer: how it ended, PTF_FAULTED_*; 0 not known yet
+ * @reserved: 0
+ *
+ * The queue is bounded (module parameter "events"); what finds it full is
+ * counted in ptf_ioc_session_stat.out_events_lost: read + queued + lost = hits
+ * of all rules but PTF_ACT_COUNT's, and PTF_EVENT_GONE. PTF_EVENT_HELD is never
+ * lost.
+ *
+ * read() takes whole records (EINVAL if not one fits), waits for the first, or
+ * answers EAGAIN with O_NONBLOCK. poll() and epoll report EPOLLIN.
+ */
+struct ptf_event {
+	__u32 size;
+	__u32 type;
+	__aligned_u64 seq;
+	__aligned_u64 time_ns;
+	__aligned_u64 rule;
+	__aligned_u64 held;
+	__aligned_u64 addr;
+	__aligned_u64 ip;
+	__aligned_u64 pte;
+	__s32 pid;
+	__s32 tid;
+	__u32 target;
+	__u8 access;
+	__u8 origin;
+	__u8 action;
+	__u8 state;
+	__u8 answer;
+	__u8 reserved[7];
+};
+
+/* ------------------------------------------------------------------ */
+/* mmap() of the session's fd, MAP_SHARED only                         */
+
+/*
+ * Offset of two pages that switch the session's rules: a store to the first
+ * arms them before it returns, a store to the second disarms. What is stored
+ * does not matter. The mapping is not inherited by fork().
+ */
+#define PTF_MMAP_SWITCH		0x0ULL
+#define PTF_MMAP_SWITCH_BYTES	0x2000ULL
+
+/*
+ * From here on zeroed memory that belongs to the session, one page at each
+ * offset, made on first use: for rules, in the same process or another one.
+ * At most PTF_MMAP_MEMORY_BYTES. Not inherited by fork() either.
+ */
+#define PTF_MMAP_MEMORY		0x100000000ULL
+#define PTF_MMAP_MEMORY_BYTES	0x40000000ULL
+
+/* ------------------------------------------------------------------ */
+/* Generic netlink: family "ptefault", see ptefault.yaml               */
+
+#define PTF_GENL_NAME		"ptefault"
+#define PTF_GENL_VERSION	1
+#define PTF_GENL_MCGRP_EVENTS	"events"
+
+enum ptf_genl_cmd {
+	PTF_GENL_CMD_EVENT = 1,	/* multicast, one event of any session */
+};
+
+enum ptf_genl_attr {
+	PTF_GENL_A_PAD = 1,
+	PTF_GENL_A_SESSION,	/* u32, number of the session */
+	PTF_GENL_A_LOST,	/* u64, of this session's messages so far */
+	PTF_GENL_A_TYPE,	/* u32, PTF_EVENT_* */
+	PTF_GENL_A_SEQ,		/* u64 */
+	PTF_GENL_A_TIME_NS,	/* u64 */
+	PTF_GENL_A_RULE,	/* u64 */
+	PTF_GENL_A_HELD,	/* u64 */
+	PTF_GENL_A_ADDR,	/* u64 */
+	PTF_GENL_A_IP,		/* u64 */
+	PTF_GENL_A_PTE,		/* u64 */
+	PTF_GENL_A_PID,		/* u32, initial pid namespace */
+	PTF_GENL_A_TID,		/* u32 */
+	PTF_GENL_A_TARGET,	/* u32 */
+	PTF_GENL_A_ACCESS,	/* u8 */
+	PTF_GENL_A_ORIGIN,	/* u8 */
+	PTF_GENL_A_ACTION,	/* u8 */
+	PTF_GENL_A_STATE,	/* u8 */
+	PTF_GENL_A_ANSWER,	/* u8 */
+	PTF_GENL_A_LAST = PTF_GENL_A_ANSWER,
 };
 
 #endif /* _UAPI_LINUX_PTEFAULT_H */

@@ -21,5 +21,8 @@
 #include <ptefault/query.h>
 #include <ptefault/range.h>
 #include <ptefault/row.h>
+#include <ptefault/rule.h>
+#include <ptefault/event.h>
+#include <ptefault/track.h>
 
 #endif

@@ -6,6 +6,13 @@
  * CPU reads or writes the page without pause; once the call has returned and
  * the thread has made one more access, it must have taken the fault: in every
  * single round, and whoever's address space it is.
+ *
+ * A CPU that has dropped the translation by itself may fault while the entry is
+ * being exchanged, that is while it is empty, as it is in core mm's own edits.
+ * That fault waits for the lock, finds that somebody was at the entry and leaves
+ * it to the next access, which faults once more. It needs a CPU that stops in
+ * the middle (a virtual one that its host puts off) and one that flushes just
+ * then (entering the kernel with pti=on), and remains rare: see twice.
  */
 #include "ptf_test.h"
 
@@ -38,6 +45,8 @@ FIXTURE_SETUP(tlb)
 		return;
 	if (ptf_nr_cpus() < 2)
 		SKIP(return, "one CPU only");
+	/* khugepaged would take the threads' stacks from under them. */
+	ASSERT_EQ(0, prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0));
 	self->cpu_here = 0;
 	self->cpu_there = 1;
 	ASSERT_EQ(0, ptf_pin_cpu(self->cpu_here));
@@ -101,7 +110,7 @@ static bool one_more(struct spin *s)
 #define rounds(target, pid) do { \
 	struct ptf_ioc_range_advise adv; \
 	long min0, min1, maj, early = 0; \
-	unsigned int r, nr = ROUNDS; \
+	unsigned int r, nr = ROUNDS, twice = 0; \
 	ASSERT_TRUE(ptf_await((volatile unsigned int *)&self->spin->tid, 1, 10000)); \
 	for (r = 0; r < nr; r++) { \
 		/* The translation is in use there. */ \
@@ -111,12 +120,17 @@ static bool one_more(struct spin *s)
 		ASSERT_EQ(1, adv.out_done_pages); \
 		ASSERT_TRUE(one_more(self->spin)); \
 		ASSERT_EQ(0, ptf_tid_faults(pid, self->spin->tid, &min1, &maj)); \
-		ASSERT_EQ(min0 + 1, min1) { \
+		ASSERT_LE(min0 + 1, min1) { \
 			TH_LOG("round %u: a stale translation was used", r); \
 		} \
+		ASSERT_GE(min0 + 2, min1) { \
+			TH_LOG("round %u: faults that nobody caused", r); \
+		} \
+		twice += min1 - min0 - 1; \
 		early += adv.out_flushes; \
 	} \
 	EXPECT_LE(nr, early); \
+	EXPECT_GE(1 + nr / 20, twice); \
 	EXPECT_EQ(0, self->spin->wrong); \
 	EXPECT_LT(nr, self->spin->turns); \
 } while (0)
@@ -234,9 +248,10 @@ static void *sweep_thread(void *arg)
 TEST_F_TIMEOUT(tlb, many_pages, 60)
 {
 	struct sweep s = { .nr = 64, .mem = self->mem, .cpu = self->cpu_there };
-	long min0, min1, maj;
+	long min0, min1, maj, twice = 0;
+	struct ptf_row rows[64];
 	pthread_t th;
-	int r;
+	int r, i;
 
 	ASSERT_EQ(0, pthread_create(&th, NULL, sweep_thread, &s));
 	while (!s.tid)
@@ -252,8 +267,14 @@ TEST_F_TIMEOUT(tlb, many_pages, 60)
 		s.go++;
 		ASSERT_TRUE(ptf_await(&s.seen, s.go, 10000));
 		ASSERT_EQ(0, ptf_tid_faults(getpid(), s.tid, &min1, &maj));
-		ASSERT_EQ(min0 + 64, min1);
+		/* A stale translation would have left its entry as it was. */
+		test_cmd_query_pages(0, self->mem, PAGES(64), rows);
+		for (i = 0; i < 64; i++)
+			ASSERT_EQ(PTF_STATE_PRESENT, rows[i].state);
+		ASSERT_LE(min0 + 64, min1);
+		twice += min1 - min0 - 64;
 	}
+	EXPECT_GE(100 * 64 / 20, twice);
 	s.stop = 1;
 	pthread_join(th, NULL);
 }

@@ -59,7 +59,8 @@ static int ptf_drive_one(struct mm_struct *mm, unsigned long addr, u32 access,
 			return PTF_FAULTED_ACCESS;
 		}
 		ret = handle_mm_fault(vma, addr, flags, NULL);
-		major |= ret & VM_FAULT_MAJOR;
+		if (ret & VM_FAULT_MAJOR)
+			major = true;
 		/* both mean that the lock is dropped already */
 		if (ret & VM_FAULT_COMPLETED)
 			return major ? PTF_FAULTED_MAJOR : PTF_FAULTED_MINOR;

@@ -624,8 +624,9 @@ static bool ptf_report_enter(struct ptf_report *r, struct vm_area_struct *vma)
 	else if (v.flags & PTF_VMA_FILE)
 		r->cur_kind = PTF_KIND_FILE;
 	/* in 6.1 its index counts huge pages; its rows come from the entries */
-	if (v.flags & PTF_VMA_HUGETLB || (r->mapping &&
-	    !S_ISREG(r->mapping->host->i_mode) && !S_ISBLK(r->mapping->host->i_mode)))
+	if (v.flags & PTF_VMA_HUGETLB ||
+	    (r->mapping && !S_ISREG(r->mapping->host->i_mode) &&
+	     !S_ISBLK(r->mapping->host->i_mode)))
 		r->mapping = NULL;
 
 	if (r->have_vma && r->cur.start == v.start && r->cur.end == v.end &&

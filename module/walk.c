@@ -34,8 +34,8 @@ static int ptf_walk_hole(struct ptf_walk *w, unsigned long addr, unsigned long e
 }
 
 /* One PMD entry: [addr, end) lies inside what it spans. */
-static noinline int ptf_walk_pmd_one(struct ptf_walk *w, pmd_t *pmd, unsigned long addr,
-			    unsigned long end)
+static noinline int ptf_walk_pmd_one(struct ptf_walk *w, pmd_t *pmd,
+				     unsigned long addr, unsigned long end)
 {
 	spinlock_t *ptl;
 	pmd_t val;
@@ -199,14 +199,20 @@ pte_t *ptf_entry_lock(struct mm_struct *mm, unsigned long addr, spinlock_t **ptl
 		}
 		*ptl = pte_lockptr(mm, &val);
 		spin_lock(*ptl);
-		if (likely(pmd_same(val, READ_ONCE(*pmd))))
+		if (likely(pmd_same(val, READ_ONCE(*pmd)))) {
+			/* for sparse, which knows no lock that is had or not */
+			__release(RCU);
+			__release(*ptl);
 			return pte_offset_kernel(&val, addr);
+		}
 		spin_unlock(*ptl);
 	}
 }
 
 void ptf_entry_unlock(spinlock_t *ptl)
 {
+	__acquire(*ptl);
+	__acquire(RCU);
 	spin_unlock(ptl);
 	rcu_read_unlock();
 }

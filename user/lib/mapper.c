@@ -46,12 +46,13 @@
 #define TRIES 16		/* races with other users of the address space */
 
 typedef _Atomic uint8_t ptf_leaf;	/* 1 << leaf_bits of them in a table */
+typedef _Atomic(ptf_leaf *) ptf_root;	/* 1 << root_bits of them */
 
 struct ptf_mmapper {
 	unsigned int log_chunk;
 	unsigned int leaf_bits;
 	unsigned int root_bits;
-	_Atomic(ptf_leaf *) *root;
+	ptf_root *root;
 	pthread_mutex_t lock;
 	struct ptf_mmapper *next;	/* in the list of all, for fork() */
 };

@@ -75,7 +75,7 @@ static const char *skip_way(int reason)
 	case PTF_SKIP_EMPTY:
 		return "touch the pages first, or drive the fault handler for them";
 	case PTF_SKIP_THP:
-		return "say what to do with a huge page: flag PMD (as a whole) or SPLIT (split it first)";
+		return "a huge page needs a flag: PMD (as a whole) or SPLIT (split it first)";
 	case PTF_SKIP_PINNED:
 		return "wait until the DMA that pins the page is done";
 	case PTF_SKIP_FOREIGN:

@@ -51,7 +51,8 @@ FIXTURE_SETUP(failnth)
 		pid_t pid = fork();
 
 		if (!pid) {
-			execlp("mount", "mount", "-t", "debugfs", "none", "/sys/kernel/debug", NULL);
+			execlp("mount", "mount", "-t", "debugfs", "none",
+			       "/sys/kernel/debug", NULL);
 			_exit(1);
 		}
 		ptf_wait(pid);
@@ -154,6 +155,7 @@ static int count(int fd, const void *addr, size_t len, int state)
 typedef const char *(*check_fn)(struct act *);
 
 /* Failures n = 1, 2, ... and the larger n is, the larger the steps. */
+#define NOTHING
 #define sweep(_name, before, run, after) ({ \
 	unsigned int __n = 0, __failed = 0; \
 	bool __injected; \
@@ -240,10 +242,11 @@ TEST_F_TIMEOUT(failnth, look, 120)
 	int file = ptf_file_in(PTF_SHM, PAGES(8), SEED), fd;
 
 	ASSERT_LE(0, file);
-	sweep("FEATURES_GET", , a.ret = _test_cmd_features_get(a.fd, &f, 0), all_well(&a));
-	sweep("SESSION_STAT", , a.ret = _test_cmd_session_stat(a.fd, &st), all_well(&a));
-	sweep("PAGE_WALK", , a.ret = _test_cmd_page_walk(a.fd, &w, 0, a.mem), all_well(&a));
-	sweep("FILE_QUERY", , a.ret = _test_cmd_file_query(a.fd, &fq, file, 0, PAGES(8), 0, frows, 8),
+	sweep("FEATURES_GET", NOTHING, a.ret = _test_cmd_features_get(a.fd, &f, 0), all_well(&a));
+	sweep("SESSION_STAT", NOTHING, a.ret = _test_cmd_session_stat(a.fd, &st), all_well(&a));
+	sweep("PAGE_WALK", NOTHING, a.ret = _test_cmd_page_walk(a.fd, &w, 0, a.mem), all_well(&a));
+	sweep("FILE_QUERY", NOTHING,
+	      a.ret = _test_cmd_file_query(a.fd, &fq, file, 0, PAGES(8), 0, frows, 8),
 	      all_well(&a));
 	sweep("RANGE_QUERY", ({
 		memset(&q, 0, sizeof(q));
@@ -259,7 +262,7 @@ TEST_F_TIMEOUT(failnth, look, 120)
 		q.names_size = sizeof(names);
 	      }), a.ret = ioctl(a.fd, PTF_IOC_RANGE_QUERY, &q), all_well(&a));
 	EXPECT_LT(0, q.out_rows);
-	sweep("open", , a.ret = fd = open(PTF_DEV, O_RDWR | O_CLOEXEC),
+	sweep("open", NOTHING, a.ret = fd = open(PTF_DEV, O_RDWR | O_CLOEXEC),
 	      ({ if (fd >= 0) close(fd); NULL; }));
 	test_cmd_session_stat(&st);
 	EXPECT_EQ(1, st.out_sessions);
@@ -272,7 +275,7 @@ TEST_F_TIMEOUT(failnth, targets, 120)
 	pid_t pid = ptf_child(idle, NULL);
 	__u32 t = 0;
 
-	sweep("TARGET_OPEN", , a.ret = _test_cmd_target_open(a.fd, pid, &t),
+	sweep("TARGET_OPEN", NOTHING, a.ret = _test_cmd_target_open(a.fd, pid, &t),
 	      ({ a.ret ? NULL : _test_cmd_target_close(a.fd, t) ? "can't be closed" : NULL; }));
 	test_cmd_session_stat(&st);
 	EXPECT_EQ(1, st.out_targets);
@@ -312,7 +315,7 @@ TEST_F_TIMEOUT(failnth, hints, 180)
 		ASSERT_EQ(0, undo(&a));
 		ASSERT_EQ(0, advise(&a, PTF_ADV_NOTPRESENT, 0));
 	      }), a.ret = advise(&a, PTF_ADV_PRESENT, 0),
-	      ({ a.ret && count(a.fd, a.mem, LEN, PTF_STATE_HINT) == 0 ? "done and failed" : NULL; }));
+	      a.ret && !count(a.fd, a.mem, LEN, PTF_STATE_HINT) ? "done and failed" : NULL);
 }
 
 /* Other edits: whatever fails, the content stays. */
@@ -388,7 +391,7 @@ TEST_F_TIMEOUT(failnth, stash, 300)
 		ASSERT_EQ(0, undo(&a));
 		ASSERT_EQ(0, advise(&a, PTF_ADV_STASH, 0));
 	      }), a.ret = advise(&a, PTF_ADV_PRESENT, 0),
-	      ({ a.ret && count(a.fd, a.mem, LEN, PTF_STATE_STASHED) == 0 ? "done and failed" : NULL; }));
+	      a.ret && !count(a.fd, a.mem, LEN, PTF_STATE_STASHED) ? "done and failed" : NULL);
 	sweep("RESET", ({
 		ASSERT_EQ(0, undo(&a));
 		ASSERT_EQ(0, advise(&a, PTF_ADV_STASH, 0));

@@ -381,7 +381,8 @@ static void complain(struct worker *w, const char *fmt, ...)
 }
 
 /* What an answer must be, whatever was asked. */
-static void check_answer(struct worker *w, struct call *c, const unsigned char *in, int ret, int err)
+static void check_answer(struct worker *w, struct call *c, const unsigned char *in,
+			 int ret, int err)
 {
 	if (ret < 0 && !errno_is_named(err))
 		complain(w, "command %#lx answered %s", c->cmd, strerror(err));
@@ -469,7 +470,8 @@ static void between(struct worker *w, struct rng *r, bool alone)
 		munmap(p, len);
 		break;
 	case 2:
-		mmap(p, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		mmap(p, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		     -1, 0);
 		madvise(p, len, MADV_POPULATE_WRITE);
 		break;
 	case 3:

@@ -209,7 +209,7 @@ static __u64 held_now(int fd, unsigned int *sessions)
 /* Wait for about that long without asleep. */
 static void spin_us(unsigned int us)
 {
-	double t = ptf_seconds() + us * 1e-6;
+	double t = ptf_seconds() + us / 1e6;
 
 	while (ptf_seconds() < t)
 		;
@@ -559,7 +559,8 @@ TEST_F_TIMEOUT(kill, zz_nothing_leaked, 120)
 		pid_t pid = fork();
 
 		if (!pid) {
-			execlp("mount", "mount", "-t", "debugfs", "none", "/sys/kernel/debug", NULL);
+			execlp("mount", "mount", "-t", "debugfs", "none",
+			       "/sys/kernel/debug", NULL);
 			_exit(1);
 		}
 		ptf_wait(pid);

@@ -226,7 +226,7 @@ TEST_F(access, ignoring_protection)
 TEST_F(access, words)
 {
 	uint32_t *w = (uint32_t *)self->p, v, bad = 0xdeadbeef;
-	char *bads[] = {
+	void *bads[] = {
 		self->p + PAGES(2), self->p + PAGES(4), NULL, self->file + PAGE,
 		(char *)-PAGE, (char *)0x8000000000000000,
 	};
@@ -293,8 +293,8 @@ TEST_F(access, words_leave_the_caller_alone)
 }
 
 struct race {
-	uint32_t *word;
 	_Atomic int stop, errors, done;
+	uint32_t *word;
 };
 
 static void *writer(void *arg)

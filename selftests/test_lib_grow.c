@@ -280,7 +280,8 @@ TEST_F(grow, limits_leave_it_as_it_was)
 		char *p = ptf_map_data(m);
 
 		CHILD_CHECK(1, !ptf_usage_get(0, &u));
-		as.rlim_cur = as.rlim_max = u.virtual_bytes + PAGES(64);
+		as.rlim_max = u.virtual_bytes + PAGES(64);
+		as.rlim_cur = as.rlim_max;
 		setrlimit(RLIMIT_AS, &as);
 		CHILD_CHECK(2, ptf_map_grow(m, PAGES(2 * BIG)) == -ENOMEM);
 		CHILD_CHECK(3, ptf_map_remap(m, PAGES(2 * BIG), PTF_REMAP_F_MAY_MOVE,
@@ -302,7 +303,8 @@ TEST_F(grow, limits_leave_it_as_it_was)
 		struct rlimit as;
 
 		CHILD_CHECK(1, !ptf_usage_get(0, &u));
-		as.rlim_cur = as.rlim_max = u.virtual_bytes;
+		as.rlim_max = u.virtual_bytes;
+		as.rlim_cur = as.rlim_max;
 		setrlimit(RLIMIT_AS, &as);
 		CHILD_CHECK(2, !ptf_map_grow(m, PAGES(BIG)));
 	});

@@ -649,7 +649,7 @@ TEST_F(map, lock_without_right)
 		CHILD_CHECK(2, ptf_map_lock(m, 0) == -ENOMEM);
 		CHILD_CHECK(3, !query(m).locked);
 		CHILD_CHECK(4, ptf_map_lock_range(m, 0, PAGES(2), 0) == 0);
-		CHILD_CHECK(5, strstr(ptf_failure_last()->way, "RLIMIT_MEMLOCK") != NULL);
+		CHILD_CHECK(5, strstr(ptf_failure_last()->way, "RLIMIT_MEMLOCK"));
 	});
 	EXPECT_EQ(0, verdict);
 }
@@ -756,8 +756,10 @@ TEST_F(map, bounds_of_every_range_call)
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		size_t off = cases[i].off, len = cases[i].len;
-		int want = cases[i].ok ? 0 : -EINVAL;
+		int want = 0;
 
+		if (!cases[i].ok)
+			want = -EINVAL;
 		EXPECT_EQ(want, ptf_map_flush_range(m, off, len, 0)) {
 			TH_LOG("%zu %zu", off, len);
 		}

@@ -261,7 +261,8 @@ TEST_F(mapper, address_space_runs_out)
 		CHILD_CHECK(2, !ptf_mmapper_quarantine(self->m, self->p + CHUNK, CHUNK, NULL));
 		CHILD_CHECK(3, !ptf_mmapper_quarantine(self->m, self->p + 40 * CHUNK, CHUNK, NULL));
 		ptf_usage_get(0, &u);
-		as.rlim_cur = as.rlim_max = u.virtual_bytes + CHUNK;
+		as.rlim_max = u.virtual_bytes + CHUNK;
+		as.rlim_cur = as.rlim_max;
 		setrlimit(RLIMIT_AS, &as);
 		CHILD_CHECK(4, ptf_mmapper_ensure(self->m, self->p, 41 * CHUNK, RW, 0,
 						  "x") == -ENOMEM);
@@ -486,10 +487,10 @@ TEST_F(mapper, one_system_call_for_a_run)
 #define THREADS 8
 
 struct crew {
+	_Atomic int done, wins, losses, errors, seen, stop;
 	struct ptf_mmapper *m;
 	char *p;
 	pthread_barrier_t barrier;
-	_Atomic int done, wins, losses, errors, seen, stop;
 	int rounds;
 };
 
@@ -631,11 +632,11 @@ TEST_F_TIMEOUT(mapper, is_mapped_under_change, 300)
 			order[j] = k;
 		}
 		for (i = 0; i < 64; i++) {
+			char *at = self->p + order[i] * CHUNK;
+
 			if (i & 1)
-				ASSERT_EQ(0, ptf_mmapper_quarantine(c.m,
-								    self->p + order[i] * CHUNK, 1, NULL));
-			ASSERT_EQ(0, ptf_mmapper_ensure(c.m, self->p + order[i] * CHUNK, 1, RW, 0,
-							NULL));
+				ASSERT_EQ(0, ptf_mmapper_quarantine(c.m, at, 1, NULL));
+			ASSERT_EQ(0, ptf_mmapper_ensure(c.m, at, 1, RW, 0, NULL));
 		}
 		/* All three have seen the end. */
 		while (c.seen < 64 * 3)

@@ -1804,8 +1804,10 @@ TEST_F_TIMEOUT(stash, random_rounds, 600)
 			     k == R_SHARED ? MAP_SHARED : MAP_PRIVATE, file[k], 0);
 		ASSERT_NE(MAP_FAILED, r->p);
 		ptf_fill(r->p, RLEN, 1);
-		for (i = 0; i < RNR; i++)
-			r->gen[i] = r->file[i] = 1;
+		for (i = 0; i < RNR; i++) {
+			r->gen[i] = 1;
+			r->file[i] = 1;
+		}
 	}
 	for (i = 0; i < n; i++) {
 		struct region *r = &run.r[rand_r(&run.seed) % R_KINDS];

@@ -17,6 +17,7 @@
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include "edit.h"
+#include "rule.h"
 #include "space.h"
 #include "compat.h"
 
@@ -47,6 +48,7 @@ struct ptf_advice_op {
 	u32 arm;	/* PTF_ARM_* that it can't do without */
 	bool write;	/* faults must be kept out: write-locked */
 	bool file;	/* works on the file behind the VMA: filemap.c */
+	u32 mark;	/* PTF_MARK_*: the range is marked */
 };
 
 /* Stash nodes got in one go: what one last-level table can use. */
@@ -64,6 +66,25 @@ static const struct ptf_advice_op ptf_advice_ops[] = {
 		.flags = PTF_ADVISE_F_STRICT | PTF_ADVISE_F_GUP,
 		.arm = PTF_ARM_STASH,
 		.write = true,
+	},
+	[PTF_ADV_STICKY - PTF_ADV_BASE] = {
+		.ptes = ptf_edit_hint_ptes,
+		.leaf = ptf_edit_skip_leaf,
+		.flags = PTF_ADVISE_F_STRICT | PTF_ADVISE_F_GUP,
+		.arm = PTF_ARM_EXACT | PTF_ARM_RULE,
+		.mark = PTF_MARK_STICKY,
+	},
+	[PTF_ADV_POISON - PTF_ADV_BASE] = {
+		.ptes = ptf_edit_hint_ptes,
+		.leaf = ptf_edit_skip_leaf,
+		.flags = PTF_ADVISE_F_STRICT,
+		.arm = PTF_ARM_EXACT | PTF_ARM_RULE | PTF_ARM_GUP,
+		.mark = PTF_MARK_POISON,
+	},
+	[PTF_ADV_UNPOISON - PTF_ADV_BASE] = {
+		.ptes = ptf_edit_unhint_ptes,
+		.leaf = ptf_edit_skip_leaf,
+		.flags = PTF_ADVISE_F_STRICT,
 	},
 	[PTF_ADV_WRPROTECT - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_wrprotect_ptes,
@@ -552,6 +573,15 @@ int ptf_advise_target(struct ptf_target *t, struct ptf_ioc_range_advise *a, bool
 		ptf_advise_reset(&e);
 		return 0;
 	}
+	/* marked first: no page is a hint without a reason to stay one */
+	if (op->mark)
+		ret = ptf_mark_add(t, a->start, a->end, op->mark);
+	else if (a->advice == PTF_ADV_UNPOISON)
+		ret = ptf_mark_remove(t, a->start, a->end, PTF_MARK_POISON);
+	else
+		ret = 0;
+	if (ret)
+		return ret;
 	if (op->file)
 		ret = ptf_advise_files(&e);
 	else if (a->flags & PTF_ADVISE_F_STRICT)
@@ -564,6 +594,9 @@ int ptf_advise_target(struct ptf_target *t, struct ptf_ioc_range_advise *a, bool
 	if ((ret == PTF_WALK_STOP || !ret) && e.first_skip >= 0 &&
 	    (ret || !(a->out_done_pages | a->out_same_pages)))
 		ret = ptf_skip_errno[e.first_skip];
+	/* nothing is there that could be marked */
+	if (op->mark && ret && !(a->out_done_pages | a->out_same_pages))
+		ptf_mark_remove(t, a->start, a->end, op->mark);
 	if (a->advice == PTF_ADV_NOTPRESENT)
 		atomic64_add(a->out_done_pages, &t->s->cleared_pages);
 	else if (a->advice == PTF_ADV_STASH)

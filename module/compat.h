@@ -122,6 +122,34 @@ static inline void ptf_vma_start_write(struct vm_area_struct *vma)
 #endif
 }
 
+/* Give up what a fault's caller holds, as VM_FAULT_RETRY means. */
+static inline void ptf_fault_unlock(struct vm_area_struct *vma, unsigned int flags)
+{
+#if PTF_KERNEL(6, 4) && defined(CONFIG_PER_VMA_LOCK)
+	if (flags & FAULT_FLAG_VMA_LOCK) {
+		vma_end_read(vma);
+		return;
+	}
+#endif
+	mmap_read_unlock(vma->vm_mm);
+}
+
+/* Threads of the kernel that work in a process's memory, and never return to it. */
+#if PTF_KERNEL(6, 4)
+#define PTF_PF_WORKER (PF_IO_WORKER | PF_USER_WORKER)
+#else
+#define PTF_PF_WORKER PF_IO_WORKER
+#endif
+
+static inline void ptf_vma_flags_add(struct vm_area_struct *vma, unsigned long flags)
+{
+#if PTF_KERNEL(6, 3)
+	vm_flags_set(vma, flags);
+#else
+	vma->vm_flags |= flags;
+#endif
+}
+
 /*
  * The entry that stands where one was taken away: not empty, never resolved
  * into a page, SIGBUS if it were ever met.

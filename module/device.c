@@ -7,6 +7,7 @@
 #include <linux/module.h>
 #include <linux/nodemask.h>
 #include <linux/uaccess.h>
+#include "rule.h"
 #include "space.h"
 #include "compat.h"
 
@@ -15,8 +16,12 @@ static u64 ptf_features(void)
 	u64 f = PTF_FEATURE_QUERY | PTF_FEATURE_FILEMAP | PTF_FEATURE_HINT |
 		PTF_FEATURE_FAULT | PTF_FEATURE_FILE_ADVISE;
 
-	if (ptf_hook_can())
-		f |= PTF_FEATURE_HOOK | PTF_FEATURE_STASH | PTF_FEATURE_GUP;
+	if (ptf_hook_can()) {
+		f |= PTF_FEATURE_HOOK | PTF_FEATURE_STASH | PTF_FEATURE_GUP |
+		     PTF_FEATURE_RULE | PTF_FEATURE_NETLINK;
+		if (ptf_step_can())
+			f |= PTF_FEATURE_STEP;
+	}
 	return f;
 }
 
@@ -64,6 +69,7 @@ static int ptf_cmd_target_close(struct ptf_cmd *c)
 static int ptf_cmd_session_stat(struct ptf_cmd *c)
 {
 	struct ptf_ioc_session_stat *a = c->arg;
+	struct ptf_queue *q = c->s->q;
 
 	if (a->flags)
 		return -EOPNOTSUPP;
@@ -76,6 +82,15 @@ static int ptf_cmd_session_stat(struct ptf_cmd *c)
 	a->out_stashed_total = atomic64_read(&c->s->stashed_total);
 	a->out_hooked = ptf_hook_is_set();
 	a->out_flushes = ptf_tlb_flushes();
+	a->out_rules = READ_ONCE(c->s->nr_rules);
+	a->out_sticky_hits = atomic64_read(&q->sticky_hits);
+	spin_lock(&q->lock);
+	a->out_rule_hits = q->hits;
+	a->out_events_queued = q->nr;
+	a->out_events_lost = q->lost;
+	a->out_held = q->nr_held;
+	a->out_armed = q->armed;
+	spin_unlock(&q->lock);
 	c->respond = true;
 	return 0;
 }
@@ -92,6 +107,12 @@ union ptf_arg {
 	struct ptf_ioc_range_fault range_fault;
 	struct ptf_ioc_file_query file_query;
 	struct ptf_ioc_file_advise file_advise;
+	struct ptf_ioc_rule_add rule_add;
+	struct ptf_ioc_rule_set rule_set;
+	struct ptf_ioc_rule_delete rule_delete;
+	struct ptf_ioc_rule_list rule_list;
+	struct ptf_ioc_rule_arm rule_arm;
+	struct ptf_ioc_held_answer held_answer;
 };
 
 struct ptf_op {
@@ -141,6 +162,12 @@ static const struct ptf_op ptf_ops[] = {
 	       ptf_ioc_range_fault, out_next, out_failed),
 	PTF_OP(PTF_IOC_FILE_ADVISE, ptf_advise_file_range,
 	       ptf_ioc_file_advise, out_done_pages, out_skipped_pages),
+	PTF_OP(PTF_IOC_RULE_ADD, ptf_rule_add, ptf_ioc_rule_add, out_added, reserved),
+	PTF_OP_IN(PTF_IOC_RULE_SET, ptf_rule_set, ptf_ioc_rule_set, rule),
+	PTF_OP_IN(PTF_IOC_RULE_DELETE, ptf_rule_delete, ptf_ioc_rule_delete, id),
+	PTF_OP(PTF_IOC_RULE_LIST, ptf_rule_list, ptf_ioc_rule_list, out_next, reserved),
+	PTF_OP(PTF_IOC_RULE_ARM, ptf_rule_arm, ptf_ioc_rule_arm, out_pages, out_pages),
+	PTF_OP_IN(PTF_IOC_HELD_ANSWER, ptf_action_answer, ptf_ioc_held_answer, content),
 	PTF_OP(PTF_IOC_FILE_QUERY, ptf_filemap_query,
 	       ptf_ioc_file_query, out_next, out_cached_pages),
 };
@@ -233,6 +260,9 @@ const struct file_operations ptf_fops = {
 	.owner		= THIS_MODULE,
 	.open		= ptf_open,
 	.release	= ptf_release,
+	.read		= ptf_event_read,
+	.poll		= ptf_event_poll,
+	.mmap		= ptf_memory_mmap,
 	.unlocked_ioctl	= ptf_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
 };

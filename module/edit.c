@@ -182,6 +182,19 @@ int ptf_edit_hint_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 	return ret;
 }
 
+/* One page, if it is present and may be a hint. The caller flushes. */
+bool ptf_edit_hint_one(struct vm_area_struct *vma, pte_t *ptep, unsigned long addr)
+{
+	pte_t pte = ptep_get(ptep);
+	bool large;
+
+	if (!pte_present(pte) || pte_protnone(pte) || ptf_edit_hint_why(vma, pte, &large) >= 0)
+		return false;
+	pte = ptep_get_and_clear(vma->vm_mm, addr, ptep);
+	set_pte_at(vma->vm_mm, addr, ptep, ptf_arch_pte_mkhint(pte));
+	return true;
+}
+
 /*
  * May a hint come back writable without a fault? What core mm asks in
  * can_change_pte_writable(): a private page must be ours alone, a shared one

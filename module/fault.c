@@ -6,6 +6,7 @@
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include "edit.h"
+#include "rule.h"
 #include "space.h"
 #include "walk.h"
 #include "arch/x86.h"
@@ -36,9 +37,25 @@ vm_fault_t ptf_fault_handle(struct vm_area_struct *vma, unsigned long address,
 {
 	struct ptf_space *sp = ptf_space_find_get(vma->vm_mm);
 	unsigned long addr = address & PAGE_MASK;
+	struct ptf_fault f;
+	bool watched;
+	vm_fault_t ret;
 
 	if (!sp)
 		return ptf_hook_orig(vma, address, flags, regs);
+	watched = READ_ONCE(sp->nr_rules) | READ_ONCE(sp->nr_marks) | READ_ONCE(sp->nr_notes);
+	if (watched) {
+		f.sp = sp;
+		f.vma = vma;
+		f.address = address;
+		f.flags = flags;
+		f.regs = regs;
+		f.rule = NULL;
+		f.considered = false;
+		f.sticky = false;
+		if (ptf_action_before(&f, &ret))
+			goto put;
+	}
 	/* hugetlb shares tables under locks of its own, and is never edited */
 	if (!is_vm_hugetlb_page(vma)) {
 		if (READ_ONCE(sp->nr_stash))
@@ -46,7 +63,15 @@ vm_fault_t ptf_fault_handle(struct vm_area_struct *vma, unsigned long address,
 		if (atomic_read(&sp->exact))
 			ptf_fault_heal(sp, vma, addr);
 	}
-	ptf_space_put(sp);
 	/* the fault is still counted, and what else it needs is done, there */
-	return ptf_hook_orig(vma, address, flags, regs);
+	ret = ptf_hook_orig(vma, address, flags, regs);
+	if (watched) {
+		if (f.rule || f.considered)
+			ptf_action_after(&f, ret);
+		if (f.sticky && !(ret & VM_FAULT_ERROR))
+			ptf_step_after(&f);
+	}
+put:
+	ptf_space_put(sp);
+	return ret;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Init and exit, nothing else. */
 #include <linux/module.h>
+#include "rule.h"
 #include "space.h"
 
 static int __init ptf_init(void)
@@ -10,17 +11,37 @@ static int __init ptf_init(void)
 	err = ptf_tlb_init();
 	if (err)
 		return err;
+	err = ptf_mark_init();
+	if (err)
+		return err;
+	err = ptf_step_init();
+	if (err)
+		goto mark_exit;
+	err = ptf_netlink_init();
+	if (err)
+		goto step_exit;
 	ptf_hook_init();
 	err = ptf_device_register();
-	if (err)
-		ptf_hook_exit();
+	if (!err)
+		return 0;
+
+	ptf_hook_exit();
+	ptf_netlink_exit();
+step_exit:
+	ptf_step_exit();
+mark_exit:
+	ptf_mark_exit();
 	return err;
 }
 
 static void __exit ptf_exit(void)
 {
 	ptf_device_unregister();
+	/* whoever is in there uses all of the rest */
 	ptf_hook_exit();
+	ptf_step_exit();
+	ptf_mark_exit();
+	ptf_netlink_exit();
 	ptf_space_exit();
 }
 

@@ -15,6 +15,7 @@
  * Lock order, outermost first
  *   session->lock	targets of the session; never held while memory of a
  *			target is worked on
+ *   session->rule_lock	rules of the session (taken alone)
  *   target->lock	what the target has armed
  *   mmap_lock		of a target's mm: VMAs and page tables stay
  *   ptf_space_mutex	users of spaces
@@ -22,6 +23,9 @@
  *   rcu_read_lock	page tables that may be freed without mmap_lock
  *   page table lock	one last-level table: its entries
  *   space->lock	what is stashed, and windows of core mm's work
+ *   space->rlock	rules, marks, notes of an address space (not with space->lock)
+ *   queue->lock	events and held threads of a session
+ *   ptf_step_lock	threads that are being stepped (innermost, alone, irqs off)
  *
  * A copy to or from user space never happens under a mmap_lock: the buffer may
  * belong to the same address space.
@@ -42,11 +46,13 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 struct ptf_space;
+struct ptf_queue;
 
 /* What a target arms in its address space (ptf_target.armed). */
 #define PTF_ARM_STASH	BIT(0)	/* entries may be taken away */
 #define PTF_ARM_EXACT	BIT(1)	/* hints are healed one by one, by us */
 #define PTF_ARM_GUP	BIT(2)	/* kernel-mode users fault on hints */
+#define PTF_ARM_RULE	BIT(3)	/* rules or marks stand there */
 
 struct ptf_target {
 	refcount_t refs;
@@ -57,6 +63,7 @@ struct ptf_target {
 	struct ptf_space *space;	/* NULL: nothing armed */
 	u32 armed;		/* PTF_ARM_* */
 	atomic64_t stashed;	/* entries held now */
+	struct list_head space_node;	/* in space->targets with PTF_ARM_RULE */
 	struct ptf_session *s;
 	struct rcu_head rcu;
 };
@@ -71,6 +78,13 @@ struct ptf_session {
 	bool privileged;	/* opener may see frame numbers */
 	atomic64_t cleared_pages;
 	atomic64_t stashed_total;
+	struct ptf_queue *q;	/* events, held threads: rule.h */
+	struct mutex rule_lock;	/* rules */
+	struct xarray rules;	/* struct ptf_rule_node by id */
+	u32 nr_rules;
+	u32 next_rule;
+	struct page *switch_page;	/* memory.c */
+	struct xarray memory;
 };
 
 /* session.c */

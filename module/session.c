@@ -13,6 +13,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
+#include "rule.h"
 #include "space.h"
 #include "compat.h"
 
@@ -82,6 +83,11 @@ int ptf_target_arm(struct ptf_target *t, u32 what)
 		goto unlock;
 	}
 	what &= ~t->armed;
+	if (what & PTF_ARM_RULE) {
+		spin_lock(&t->space->rlock);
+		list_add(&t->space_node, &t->space->targets);
+		spin_unlock(&t->space->rlock);
+	}
 	if (what & PTF_ARM_EXACT)
 		atomic_inc(&t->space->exact);
 	if (what & PTF_ARM_GUP)
@@ -123,12 +129,19 @@ static void ptf_target_undo(struct ptf_target *t)
  */
 void ptf_target_reset(struct ptf_target *t)
 {
+	ptf_rule_drop_target(t);
 	mutex_lock(&t->lock);
+	ptf_mark_drop_target(t);
 	ptf_target_undo(t);
 	if (t->armed & PTF_ARM_EXACT)
 		atomic_dec(&t->space->exact);
 	if (t->armed & PTF_ARM_GUP)
 		atomic_dec(&t->space->gup);
+	if (t->armed & PTF_ARM_RULE) {
+		spin_lock(&t->space->rlock);
+		list_del(&t->space_node);
+		spin_unlock(&t->space->rlock);
+	}
 	t->armed &= PTF_ARM_STASH;
 	mutex_unlock(&t->lock);
 }
@@ -156,6 +169,7 @@ struct ptf_session *ptf_session_create(struct file *file)
 {
 	struct ptf_session *s;
 	struct ptf_target *t;
+	int err;
 
 	/* a kernel thread has no address space to act on */
 	if (!current->mm)
@@ -168,15 +182,31 @@ struct ptf_session *ptf_session_create(struct file *file)
 	s->file = file;
 	s->next_target = PTF_TARGET_SELF + 1;
 	s->privileged = file_ns_capable(file, &init_user_ns, CAP_SYS_ADMIN);
+	mutex_init(&s->rule_lock);
+	xa_init(&s->rules);
+	s->next_rule = 1;
+	err = -ENOMEM;
+	s->q = ptf_queue_create(s->privileged);
+	if (!s->q)
+		goto free;
+	if (ptf_memory_init(s))
+		goto put_queue;
 	t = ptf_target_create(s, current->mm, PTF_TARGET_SELF);
-	if (IS_ERR(t)) {
-		xa_destroy(&s->targets);
-		kfree(s);
-		return ERR_CAST(t);
-	}
+	err = PTR_ERR_OR_ZERO(t);
+	if (err)
+		goto free_memory;
 	s->self = t;
 	atomic_inc(&ptf_sessions);
 	return s;
+
+free_memory:
+	ptf_memory_free(s);
+put_queue:
+	ptf_queue_put(s->q);
+free:
+	xa_destroy(&s->targets);
+	kfree(s);
+	return ERR_PTR(err);
 }
 
 /* The last reference to the file is gone: no command runs and none can come. */
@@ -185,9 +215,14 @@ void ptf_session_destroy(struct ptf_session *s)
 	struct ptf_target *t;
 	unsigned long id;
 
+	/* who is held goes on before anything waits for anybody */
+	ptf_queue_kill(s->q);
 	xa_for_each(&s->targets, id, t)
 		ptf_target_put(t);
 	xa_destroy(&s->targets);
+	xa_destroy(&s->rules);
+	ptf_memory_free(s);
+	ptf_queue_put(s->q);
 	atomic_dec(&ptf_sessions);
 	kfree(s);
 }

@@ -18,6 +18,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include "rule.h"
 #include "space.h"
 
 #define PTF_SPACE_BITS 6
@@ -51,8 +52,11 @@ struct ptf_space *ptf_space_find_get(struct mm_struct *mm)
 
 void ptf_space_put(struct ptf_space *sp)
 {
-	if (refcount_dec_and_test(&sp->refs))
-		kfree_rcu(sp, rcu);
+	if (!refcount_dec_and_test(&sp->refs))
+		return;
+	ptf_action_space_free(sp);
+	mmdrop(sp->mm);
+	kfree_rcu(sp, rcu);
 }
 
 /*
@@ -81,12 +85,15 @@ static void ptf_space_invalidate_end(struct mmu_notifier *mn,
 	spin_lock(&sp->lock);
 	sp->windows--;
 	spin_unlock(&sp->lock);
+	if (READ_ONCE(sp->nr_marks))
+		ptf_mark_rearm(sp, range->start, range->end);
 }
 
 /* The address space ends; its page tables are still there, whoever calls. */
 static void ptf_space_release(struct mmu_notifier *mn, struct mm_struct *mm)
 {
 	struct ptf_space *sp = container_of(mn, struct ptf_space, mn);
+	struct ptf_target *t;
 
 	spin_lock(&sp->lock);
 	sp->windows++;		/* for ever: nothing is taken any more */
@@ -96,6 +103,10 @@ static void ptf_space_release(struct mmu_notifier *mn, struct mm_struct *mm)
 	sp->dead = true;
 	spin_unlock(&sp->lock);
 	wake_up_all(&sp->gone);
+	spin_lock(&sp->rlock);
+	list_for_each_entry(t, &sp->targets, space_node)
+		ptf_event_gone(t);
+	spin_unlock(&sp->rlock);
 }
 
 static struct mmu_notifier *ptf_space_alloc(struct mm_struct *mm)
@@ -109,6 +120,13 @@ static struct mmu_notifier *ptf_space_alloc(struct mm_struct *mm)
 	spin_lock_init(&sp->lock);
 	sp->stash = RB_ROOT;
 	init_waitqueue_head(&sp->gone);
+	sp->mm = mm;
+	mmgrab(mm);
+	spin_lock_init(&sp->rlock);
+	sp->rules = RB_ROOT_CACHED;
+	INIT_LIST_HEAD(&sp->notes);
+	INIT_LIST_HEAD(&sp->targets);
+	ptf_mark_space_init(sp);
 	return &sp->mn;
 }
 

@@ -7,6 +7,7 @@
 #include <linux/rbtree.h>
 #include <linux/refcount.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include "ptefault.h"
 
 /**
@@ -24,6 +25,19 @@
  * @nr_stash: how many
  * @healed: hints that we healed
  * @gone: woken when @dead is set
+ * @mm: the address space; its struct is kept, its memory is not
+ * @rlock: rules, marks and notes; taken alone, or around a queue's lock
+ * @rules: struct ptf_rule_node by range (@rlock)
+ * @marks: struct ptf_mark by range (@rlock)
+ * @nr_rules: how many, read without the lock to do nothing cheaply
+ * @nr_marks: likewise
+ * @notes: what faults of this space have left for their return (@rlock)
+ * @nr_notes: how many
+ * @rearm: looks at marked pages again; has a reference while it is queued
+ * @rearm_start: what it looks at (@rlock)
+ * @rearm_end: likewise
+ * @rearm_again: and once more (@rlock)
+ * @targets: those that want to hear of its end (@rlock)
  */
 struct ptf_space {
 	struct mmu_notifier mn;
@@ -39,6 +53,18 @@ struct ptf_space {
 	unsigned long nr_stash;
 	atomic64_t healed;
 	wait_queue_head_t gone;
+	struct mm_struct *mm;
+	spinlock_t rlock;
+	struct rb_root_cached rules;
+	struct rb_root_cached marks;
+	unsigned long nr_rules;
+	unsigned long nr_marks;
+	struct list_head notes;
+	unsigned long nr_notes;
+	struct delayed_work rearm;
+	unsigned long rearm_start, rearm_end;
+	bool rearm_again;
+	struct list_head targets;
 	struct rcu_head rcu;
 };
 

@@ -129,3 +129,24 @@ int ptf_vma_refusal(struct vm_area_struct *vma)
 		return PTF_SKIP_PROTNONE;
 	return -1;
 }
+
+/* PTF_STATE_* of an entry; what is stashed looks like hwpoison here. */
+u8 ptf_entry_state(struct vm_area_struct *vma, pte_t pte)
+{
+	static const u8 state[] = {
+		[PTF_LEAF_SWAP]		= PTF_STATE_SWAP,
+		[PTF_LEAF_MIGRATION]	= PTF_STATE_MIGRATION,
+		[PTF_LEAF_DEVICE]	= PTF_STATE_DEVICE,
+		[PTF_LEAF_HWPOISON]	= PTF_STATE_HWPOISON,
+		[PTF_LEAF_GUARD]	= PTF_STATE_GUARD,
+		[PTF_LEAF_MARKER]	= PTF_STATE_MARKER,
+	};
+
+	if (pte_none(pte))
+		return PTF_STATE_NONE;
+	if (!pte_present(pte))
+		return state[ptf_leaf_of(pte).leaf];
+	if (!pte_protnone(pte))
+		return PTF_STATE_PRESENT;
+	return vma_is_accessible(vma) ? PTF_STATE_HINT : PTF_STATE_PROTNONE;
+}

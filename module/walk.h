@@ -69,5 +69,6 @@ bool ptf_vma_is_special(struct vm_area_struct *vma);
 bool ptf_vma_is_secretmem(struct vm_area_struct *vma);
 bool ptf_mapping_is_shmem(struct address_space *mapping);
 int ptf_vma_refusal(struct vm_area_struct *vma);
+u8 ptf_entry_state(struct vm_area_struct *vma, pte_t pte);
 
 #endif /* PTF_WALK_H */

@@ -17,6 +17,7 @@
 #define PTF_ARCH_X86_H
 
 #include <asm/cpufeature.h>
+#include <asm/debugreg.h>
 #include <asm/processor-flags.h>
 #include <asm/tlbflush.h>
 #include <asm/invpcid.h>
@@ -242,6 +243,39 @@ static inline vm_fault_t ptf_arch_call_behind_fentry(struct vm_area_struct *vma,
 		     : [body] "i"(PTF_FENTRY_OFFSET + 5)
 		     : "r8", "r9", "r10", "r11", "memory", "cc");
 	return (__force vm_fault_t)ret;
+}
+
+/* ---- stepping one instruction in user mode ---- */
+
+/* Bit of the trap's status word that says "a step", and of the flags register. */
+#define PTF_ARCH_STEP		DR_STEP
+#define PTF_ARCH_STEP_FLAG	X86_EFLAGS_TF
+
+static inline bool ptf_arch_step_is_on(const struct pt_regs *regs)
+{
+	return regs->flags & X86_EFLAGS_TF;
+}
+
+static inline void ptf_arch_step_on(struct pt_regs *regs)
+{
+	regs->flags |= X86_EFLAGS_TF;
+}
+
+static inline void ptf_arch_step_off(struct pt_regs *regs)
+{
+	regs->flags &= ~X86_EFLAGS_TF;
+}
+
+/* The running thread's own view of the trap: without a step of its own. */
+static inline void ptf_arch_forget_step(void)
+{
+	current->thread.virtual_dr6 &= ~DR_STEP;
+}
+
+/* pushf, with or without an operand-size prefix: shows the flags to the program. */
+static inline bool ptf_arch_shows_flags(const u8 insn[2])
+{
+	return insn[0] == 0x9c || (insn[0] == 0x66 && insn[1] == 0x9c);
 }
 
 #endif /* PTF_ARCH_X86_H */

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Pages that are to fault again and again: STICKY and POISON. Owns which ranges
+ * those are, and that their pages are hints whenever nobody has a right to have
+ * them open. What a fault on one becomes is action.c's, single steps are
+ * step.c's.
+ *
+ * A mark is a range, not a set of pages: memory that is mapped there later is
+ * marked too. The pages themselves are hints, which core mm may heal on its own
+ * account (mprotect) or replace (migration). After it has worked on a marked
+ * range we look again, a moment later and not in the notifier: there, no mmap_lock
+ * is held, and migration puts its page back after the notifier's end.
+ */
+#include <linux/mm.h>
+#include <linux/mmap_lock.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+#include "edit.h"
+#include "rule.h"
+#include "space.h"
+#include "compat.h"
+
+/* Until core mm's work on a range is done, as a rule. */
+#define PTF_MARK_DELAY	1
+/* Migration may take longer: once more, then. */
+#define PTF_MARK_AGAIN	(HZ / 20)
+
+struct workqueue_struct *ptf_mark_wq;
+
+static struct ptf_mark *ptf_mark_of(struct ptf_span *span)
+{
+	return container_of(span, struct ptf_mark, span);
+}
+
+/* Kinds of marks over a page; @count: a fault on a sticky one has come. */
+u32 ptf_mark_find(struct ptf_space *sp, unsigned long addr, bool count)
+{
+	struct ptf_span *s;
+	struct ptf_mark *m;
+	u32 kinds = 0;
+
+	spin_lock(&sp->rlock);
+	for (s = ptf_span_iter_first(&sp->marks, addr, addr); s;
+	     s = ptf_span_iter_next(s, addr, addr)) {
+		m = ptf_mark_of(s);
+		kinds |= m->kind;
+		if (count && m->kind == PTF_MARK_STICKY)
+			atomic64_inc(&m->q->sticky_hits);
+	}
+	spin_unlock(&sp->rlock);
+	return kinds;
+}
+
+static struct ptf_mark *ptf_mark_create(struct ptf_target *t, unsigned long start,
+					unsigned long last, u32 kind)
+{
+	struct ptf_mark *m = kzalloc(sizeof(*m), GFP_KERNEL_ACCOUNT);
+
+	if (!m)
+		return NULL;
+	m->span.start = start;
+	m->span.last = last;
+	m->t = t;
+	m->q = t->s->q;
+	ptf_queue_get(m->q);
+	m->kind = kind;
+	return m;
+}
+
+static void ptf_mark_free(struct ptf_mark *m)
+{
+	if (!m)
+		return;
+	ptf_queue_put(m->q);
+	kfree(m);
+}
+
+static void ptf_mark_insert(struct ptf_space *sp, struct ptf_mark *m)
+{
+	lockdep_assert_held(&sp->rlock);
+	ptf_span_insert(&m->span, &sp->marks);
+	WRITE_ONCE(sp->nr_marks, sp->nr_marks + 1);
+}
+
+static void ptf_mark_erase(struct ptf_space *sp, struct ptf_mark *m)
+{
+	lockdep_assert_held(&sp->rlock);
+	ptf_span_remove(&m->span, &sp->marks);
+	WRITE_ONCE(sp->nr_marks, sp->nr_marks - 1);
+}
+
+/* A mark of @t's of that kind that overlaps; sp->rlock is held. */
+static struct ptf_mark *ptf_mark_first(struct ptf_target *t, unsigned long start,
+				       unsigned long last, u32 kind)
+{
+	struct ptf_space *sp = t->space;
+	struct ptf_span *s;
+	struct ptf_mark *m;
+
+	for (s = ptf_span_iter_first(&sp->marks, start, last); s;
+	     s = ptf_span_iter_next(s, start, last)) {
+		m = ptf_mark_of(s);
+		if (m->t == t && m->kind & kind)
+			return m;
+	}
+	return NULL;
+}
+
+/* Return: 0 or -ENOMEM, nothing changed. The target is armed. */
+int ptf_mark_add(struct ptf_target *t, unsigned long start, unsigned long end, u32 kind)
+{
+	struct ptf_space *sp = t->space;
+	struct ptf_mark *m, *old;
+
+	m = ptf_mark_create(t, start, end - 1, kind);
+	if (!m)
+		return -ENOMEM;
+	spin_lock(&sp->rlock);
+	/* one page is marked once by each target, or it would be counted twice */
+	while ((old = ptf_mark_first(t, m->span.start, m->span.last, kind))) {
+		ptf_mark_erase(sp, old);
+		m->span.start = min(m->span.start, old->span.start);
+		m->span.last = max(m->span.last, old->span.last);
+		spin_unlock(&sp->rlock);
+		ptf_mark_free(old);
+		spin_lock(&sp->rlock);
+	}
+	ptf_mark_insert(sp, m);
+	spin_unlock(&sp->rlock);
+	return 0;
+}
+
+/**
+ * ptf_mark_remove() - take marks of a target away
+ * @t: target
+ * @start: first address
+ * @end: first address behind
+ * @kind: PTF_MARK_* bits
+ *
+ * Return: 0 or -ENOMEM: what is left of a mark on both sides needs a second one
+ */
+int ptf_mark_remove(struct ptf_target *t, unsigned long start, unsigned long end, u32 kind)
+{
+	unsigned long last = end - 1;
+	struct ptf_space *sp = t->space;
+	struct ptf_mark *m, *tail;
+
+	if (!sp || !READ_ONCE(sp->nr_marks))
+		return 0;
+	for (;;) {
+		/* nothing allocates under the lock: have one at hand */
+		tail = ptf_mark_create(t, start, last, kind);
+		if (!tail)
+			return -ENOMEM;
+		spin_lock(&sp->rlock);
+		m = ptf_mark_first(t, start, last, kind);
+		if (!m) {
+			spin_unlock(&sp->rlock);
+			ptf_mark_free(tail);
+			return 0;
+		}
+		ptf_mark_erase(sp, m);
+		if (m->span.last > last) {
+			tail->kind = m->kind;
+			tail->span.start = end;
+			tail->span.last = m->span.last;
+			ptf_mark_insert(sp, tail);
+			tail = NULL;
+		}
+		if (m->span.start < start) {
+			m->span.last = start - 1;
+			ptf_mark_insert(sp, m);
+			m = NULL;
+		}
+		spin_unlock(&sp->rlock);
+		ptf_mark_free(m);
+		ptf_mark_free(tail);
+	}
+}
+
+/* All marks of a target: it is reset. */
+void ptf_mark_drop_target(struct ptf_target *t)
+{
+	struct ptf_space *sp = t->space;
+	struct ptf_mark *m;
+
+	while (sp && READ_ONCE(sp->nr_marks)) {
+		spin_lock(&sp->rlock);
+		m = ptf_mark_first(t, 0, ULONG_MAX, ~0U);
+		if (m)
+			ptf_mark_erase(sp, m);
+		spin_unlock(&sp->rlock);
+		if (!m)
+			break;
+		ptf_mark_free(m);
+	}
+}
+
+/**
+ * ptf_mark_hint() - make hints of single pages, if they are present
+ * @mm: address space, mmap_lock held for reading
+ * @sp: only pages that are marked there; NULL: all
+ * @addr: pages
+ * @nr: how many
+ */
+void ptf_mark_hint(struct mm_struct *mm, struct ptf_space *sp, const unsigned long *addr,
+		   unsigned int nr)
+{
+	struct vm_area_struct *vma;
+	bool flush = false;
+	spinlock_t *ptl;
+	unsigned int i;
+	pte_t *ptep;
+
+	inc_tlb_flush_pending(mm);
+	for (i = 0; i < nr; i++) {
+		if (sp && !ptf_mark_find(sp, addr[i], false))
+			continue;
+		vma = vma_lookup(mm, addr[i]);
+		if (!vma || ptf_vma_refusal(vma) >= 0)
+			continue;
+		ptep = ptf_entry_lock(mm, addr[i], &ptl);
+		if (!ptep)
+			continue;
+		flush |= ptf_edit_hint_one(vma, ptep, addr[i]);
+		ptf_entry_unlock(ptl);
+	}
+	if (flush)
+		ptf_tlb_flush_all();
+	dec_tlb_flush_pending(mm);
+}
+
+/* ---- looking again after core mm ---- */
+
+static int ptf_mark_rearm_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
+			       unsigned long end)
+{
+	bool *flush = w->priv;
+
+	for (; addr != end; ptep++, addr += PAGE_SIZE)
+		*flush |= ptf_edit_hint_one(w->vma, ptep, addr);
+	return 0;
+}
+
+static int ptf_mark_rearm_leaf(struct ptf_walk *w, unsigned int level, void *entry,
+			       unsigned long addr, unsigned long end)
+{
+	return 0;
+}
+
+static int ptf_mark_rearm_hole(struct ptf_walk *w, unsigned long addr, unsigned long end)
+{
+	return 0;
+}
+
+/* The part of the first mark in a range; false: there is none. */
+static bool ptf_mark_next(struct ptf_space *sp, unsigned long *start, unsigned long *end,
+			  unsigned long stop)
+{
+	struct ptf_span *s, *first = NULL;
+
+	spin_lock(&sp->rlock);
+	for (s = ptf_span_iter_first(&sp->marks, *start, stop - 1); s;
+	     s = ptf_span_iter_next(s, *start, stop - 1))
+		if (!first || s->start < first->start)
+			first = s;
+	if (first) {
+		*start = max(*start, first->start);
+		*end = min(stop, first->last + 1);
+	}
+	spin_unlock(&sp->rlock);
+	return first;
+}
+
+/* mmap_lock is held. Answers where it stopped. */
+static unsigned long ptf_mark_rearm_locked(struct ptf_space *sp, struct mm_struct *mm,
+					   unsigned long start, unsigned long stop)
+{
+	bool flush = false;
+	struct ptf_walk w = {
+		.mm = mm,
+		.priv = &flush,
+		.ptes = ptf_mark_rearm_ptes,
+		.leaf = ptf_mark_rearm_leaf,
+		.hole = ptf_mark_rearm_hole,
+	};
+	struct vm_area_struct *vma;
+	unsigned long end;
+	int ret = 0;
+
+	inc_tlb_flush_pending(mm);
+	while (!ret && start < stop && ptf_mark_next(sp, &start, &end, stop)) {
+		vma = find_vma(mm, start);
+		if (!vma || vma->vm_start >= end) {
+			start = end;
+			continue;
+		}
+		start = max(start, vma->vm_start);
+		end = min(end, vma->vm_end);
+		if (ptf_vma_refusal(vma) < 0) {
+			w.vma = vma;
+			ret = ptf_walk_range(&w, start, end);
+			end = w.next;
+		}
+		start = end;
+	}
+	if (flush)
+		ptf_tlb_flush_all();
+	dec_tlb_flush_pending(mm);
+	return ret ? start : stop;
+}
+
+static void ptf_mark_rearm_fn(struct work_struct *work)
+{
+	struct ptf_space *sp = container_of(to_delayed_work(work), struct ptf_space, rearm);
+	unsigned long start, stop;
+	bool again;
+
+	spin_lock(&sp->rlock);
+	start = sp->rearm_start;
+	stop = sp->rearm_end;
+	again = sp->rearm_again;
+	sp->rearm_again = false;
+	if (!again) {
+		sp->rearm_start = ULONG_MAX;
+		sp->rearm_end = 0;
+	}
+	spin_unlock(&sp->rlock);
+	/* the space is alive, and so is its mm until its notifier goes */
+	if (start < stop && mmget_not_zero(sp->mm)) {
+		while (start < stop && READ_ONCE(sp->nr_marks)) {
+			mmap_read_lock(sp->mm);
+			start = ptf_mark_rearm_locked(sp, sp->mm, start, stop);
+			mmap_read_unlock(sp->mm);
+			cond_resched();
+		}
+		mmput_async(sp->mm);
+	}
+	if (again && queue_delayed_work(ptf_mark_wq, &sp->rearm, PTF_MARK_AGAIN))
+		return;
+	ptf_space_put(sp);
+}
+
+/* Core mm has worked on a range. Any context that may take spinlocks. */
+void ptf_mark_rearm(struct ptf_space *sp, unsigned long start, unsigned long end)
+{
+	spin_lock(&sp->rlock);
+	if (ptf_span_iter_first(&sp->marks, start, end - 1)) {
+		sp->rearm_start = min(sp->rearm_start, start);
+		sp->rearm_end = max(sp->rearm_end, end);
+		sp->rearm_again = true;
+		refcount_inc(&sp->refs);
+		if (!queue_delayed_work(ptf_mark_wq, &sp->rearm, PTF_MARK_DELAY))
+			refcount_dec(&sp->refs);	/* it has one already */
+	}
+	spin_unlock(&sp->rlock);
+}
+
+void ptf_mark_space_init(struct ptf_space *sp)
+{
+	sp->marks = RB_ROOT_CACHED;
+	sp->rearm_start = ULONG_MAX;
+	INIT_DELAYED_WORK(&sp->rearm, ptf_mark_rearm_fn);
+}
+
+int __init ptf_mark_init(void)
+{
+	ptf_mark_wq = alloc_workqueue("ptefault", WQ_UNBOUND, 0);
+	return ptf_mark_wq ? 0 : -ENOMEM;
+}
+
+void ptf_mark_exit(void)
+{
+	destroy_workqueue(ptf_mark_wq);
+}

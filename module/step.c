@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A fault on every access (STICKY): let one instruction through and close the
+ * page behind it. Owns single-stepping of threads that have a sticky page open.
+ *
+ * Theory of operation
+ *
+ * A fault from user mode on a sticky page is let through: the page is mapped,
+ * and TF is set in the registers that the thread goes back with. After its next
+ * instruction it traps; we take the trap away from everybody else who did not
+ * ask for it, take TF off again, and have a task work make the page a hint and
+ * flush before the thread goes back to user mode. An instruction may need more
+ * than one sticky page (its own code, two operands, a page-crossing access): each
+ * faults in turn, all stay open until it is through.
+ *
+ * An access of the kernel for a thread has no instruction to step: its page is
+ * closed on the way back to user mode. Accesses by others (GUP from another
+ * process, kernel threads) have no way back: a moment later, by a worker.
+ *
+ * The thread may not come as far as the trap: a signal is delivered first, or it
+ * dies. So the task work is added with the fault, without a notification: it
+ * then runs when signals are looked at or at exit, and with the trap, which
+ * asks for it. It also runs by chance, before the instruction, if something
+ * else asks for task works: then it does nothing, and the trap adds it again.
+ * What is left open by a thread that got lost in that gap is closed by a sweep.
+ *
+ * Whose TF is it? If it was set already when the fault came (a debugger, uprobes,
+ * the program itself), the trap is theirs: we use it and leave it alone. pushf
+ * would show our TF to the program: the word it wrote is mended.
+ *
+ * Two windows are open by design: other threads reach the page while it is
+ * open, and a signal handler that comes between fault and instruction closes it,
+ * so the instruction faults a second time when the handler returns.
+ *
+ * Lifetimes: a step holds its task, and the module while its work is queued or
+ * its TF may be on the way; it is kept for a while for the thread's next fault.
+ */
+#include <linux/hashtable.h>
+#include <linux/kdebug.h>
+#include <linux/mm.h>
+#include <linux/mmap_lock.h>
+#include <linux/module.h>
+#include <linux/notifier.h>
+#include <linux/ptrace.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/sched/task_stack.h>
+#include <linux/slab.h>
+#include <linux/task_work.h>
+#include <linux/uaccess.h>
+#include <linux/workqueue.h>
+#include "rule.h"
+#include "space.h"
+#include "arch/x86.h"
+
+/* Pages that one instruction can have open; the oldest is closed for more. */
+#define PTF_STEP_PAGES	8
+
+/* A step that is older has lost its thread, or that is stopped. */
+#define PTF_STEP_OLD	(HZ / 5)
+#define PTF_STEP_SWEEP	(HZ / 10)
+
+#define PTF_STEP_BITS	8
+
+/**
+ * struct ptf_step - a thread that has sticky pages open
+ * @node: in the table, by task
+ * @task: whose; held
+ * @work: closes
+ * @sp: space of @page; held while open
+ * @page: open pages
+ * @nr: how many
+ * @ip: instruction that faulted
+ * @since: jiffies of the last fault
+ * @open: there is something to close; holds the module
+ * @tf: TF is set, and by us
+ * @queued: @work is
+ * @trapped: the instruction is through, or there was none
+ */
+struct ptf_step {
+	struct hlist_node node;
+	struct task_struct *task;
+	struct callback_head work;
+	struct ptf_space *sp;
+	unsigned long page[PTF_STEP_PAGES];
+	unsigned int nr;
+	unsigned long ip;
+	unsigned long since;
+	bool open;
+	bool tf;
+	bool queued;
+	bool trapped;
+};
+
+/* All steps, and what is in them. Taken with interrupts off: by the trap, too. */
+static DEFINE_SPINLOCK(ptf_step_lock);
+static DEFINE_HASHTABLE(ptf_steps, PTF_STEP_BITS);
+static bool ptf_step_usable __read_mostly;
+
+static void ptf_step_sweep_fn(struct work_struct *work);
+static DECLARE_DELAYED_WORK(ptf_step_sweep, ptf_step_sweep_fn);
+
+bool ptf_step_can(void)
+{
+	return ptf_step_usable;
+}
+
+/* ptf_step_lock is held. */
+static struct ptf_step *ptf_step_find(struct task_struct *task)
+{
+	struct ptf_step *st;
+
+	hash_for_each_possible(ptf_steps, st, node, (unsigned long)task)
+		if (st->task == task)
+			return st;
+	return NULL;
+}
+
+static void ptf_step_free(struct ptf_step *st)
+{
+	put_task_struct(st->task);
+	kfree(st);
+}
+
+/* Make the pages of @sp hints again; any thread, no lock held. */
+static void ptf_step_close_pages(struct ptf_space *sp, const unsigned long *page,
+				 unsigned int nr)
+{
+	struct mm_struct *mm = sp->mm;
+
+	if (!nr || !mmget_not_zero(mm))
+		return;
+	mmap_read_lock(mm);
+	ptf_mark_hint(mm, sp, page, nr);
+	mmap_read_unlock(mm);
+	mmput_async(mm);
+}
+
+/* Did it put our TF where the program can see it? */
+static void ptf_step_mend_pushf(struct pt_regs *regs, unsigned long ip)
+{
+	u8 insn[2];
+	u32 word;
+
+	if (copy_from_user_nofault(insn, (void __user *)ip, sizeof(insn)))
+		return;
+	if (!ptf_arch_shows_flags(insn))
+		return;
+	if (copy_from_user_nofault(&word, (void __user *)user_stack_pointer(regs), sizeof(word)))
+		return;
+	word &= ~PTF_ARCH_STEP_FLAG;
+	(void)copy_to_user_nofault((void __user *)user_stack_pointer(regs), &word,
+				   sizeof(word));
+}
+
+/* The thread on its way to user mode, to a signal handler, or out. */
+static void ptf_step_work_fn(struct callback_head *work)
+{
+	struct ptf_step *st = container_of(work, struct ptf_step, work);
+	struct pt_regs *regs = task_pt_regs(current);
+	unsigned long page[PTF_STEP_PAGES];
+	struct ptf_space *sp;
+	unsigned int nr;
+	bool was_tf;
+
+	spin_lock_irq(&ptf_step_lock);
+	st->queued = false;
+	if (!st->open) {
+		spin_unlock_irq(&ptf_step_lock);
+		return;
+	}
+	was_tf = st->tf;
+	if (!st->trapped) {
+		/* by chance, before the instruction: not yet */
+		if (!(current->flags & PF_EXITING) && !signal_pending(current)) {
+			spin_unlock_irq(&ptf_step_lock);
+			return;
+		}
+		if (st->tf)
+			ptf_arch_step_off(regs);
+		was_tf = false;
+	}
+	st->tf = false;
+	st->open = false;
+	nr = st->nr;
+	st->nr = 0;
+	memcpy(page, st->page, nr * sizeof(*page));
+	sp = st->sp;
+	st->sp = NULL;
+	spin_unlock_irq(&ptf_step_lock);
+
+	if (was_tf)
+		ptf_step_mend_pushf(regs, st->ip);
+	ptf_step_close_pages(sp, page, nr);
+	ptf_space_put(sp);
+	module_put(THIS_MODULE);
+}
+
+/* A trap: of ours, of somebody else's, or of both. Interrupts are off. */
+static int ptf_step_trap(struct notifier_block *nb, unsigned long what, void *data)
+{
+	struct die_args *args = data;
+	unsigned long *dr6 = (unsigned long *)args->err;
+	struct ptf_step *st;
+
+	if (what != DIE_DEBUG || !user_mode(args->regs) || !(*dr6 & PTF_ARCH_STEP))
+		return NOTIFY_DONE;
+	spin_lock(&ptf_step_lock);
+	st = ptf_step_find(current);
+	if (st && st->open) {
+		st->trapped = true;
+		if (st->tf) {
+			/* nobody else has asked for this trap */
+			*dr6 &= ~PTF_ARCH_STEP;
+			ptf_arch_forget_step();
+			ptf_arch_step_off(args->regs);
+		}
+		if (!st->queued)
+			st->queued = !task_work_add(current, &st->work, TWA_RESUME);
+		else
+			set_tsk_thread_flag(current, TIF_NOTIFY_RESUME);
+	}
+	spin_unlock(&ptf_step_lock);
+	return NOTIFY_DONE;
+}
+
+/* Before uprobes, which keep the trap of their own steps to themselves. */
+static struct notifier_block ptf_step_nb = {
+	.notifier_call = ptf_step_trap,
+	.priority = INT_MAX,
+};
+
+static struct ptf_step *ptf_step_create(void)
+{
+	struct ptf_step *st = kzalloc(sizeof(*st), GFP_KERNEL_ACCOUNT);
+
+	if (!st)
+		return NULL;
+	st->task = get_task_struct(current);
+	st->since = jiffies;
+	init_task_work(&st->work, ptf_step_work_fn);
+	spin_lock_irq(&ptf_step_lock);
+	/* each thread adds its own: there is none yet */
+	hash_add(ptf_steps, &st->node, (unsigned long)current);
+	spin_unlock_irq(&ptf_step_lock);
+	queue_delayed_work(ptf_mark_wq, &ptf_step_sweep, PTF_STEP_SWEEP);
+	return st;
+}
+
+/*
+ * The page of this fault is open: have it closed. @user: after the next
+ * instruction; else on the way back to user mode.
+ */
+static void ptf_step_open(struct ptf_fault *f, bool user)
+{
+	unsigned long addr = f->address & PAGE_MASK, first;
+	struct ptf_space *sp = f->sp, *old = NULL;
+	struct ptf_step *st;
+	bool evict = false;
+	unsigned int i;
+
+	spin_lock_irq(&ptf_step_lock);
+	st = ptf_step_find(current);
+	if (unlikely(!st)) {
+		spin_unlock_irq(&ptf_step_lock);
+		st = ptf_step_create();
+		if (!st)
+			return;
+		spin_lock_irq(&ptf_step_lock);
+	}
+	if (st->open && st->sp != sp) {
+		/* exec: what was open there is gone */
+		old = st->sp;
+		st->nr = 0;
+		st->sp = NULL;
+	} else if (!st->open) {
+		/* going: so is whoever wanted the page to fault */
+		if (!try_module_get(THIS_MODULE)) {
+			spin_unlock_irq(&ptf_step_lock);
+			return;
+		}
+	}
+	if (!st->sp) {
+		refcount_inc(&sp->refs);
+		st->sp = sp;
+	}
+	st->open = true;
+	st->since = jiffies;
+	for (i = 0; i < st->nr && st->page[i] != addr; i++)
+		;
+	if (i == st->nr) {
+		if (st->nr == PTF_STEP_PAGES) {
+			evict = true;
+			first = st->page[0];
+			memmove(st->page, st->page + 1, (PTF_STEP_PAGES - 1) * sizeof(*st->page));
+			st->nr--;
+		}
+		st->page[st->nr++] = addr;
+	}
+	if (!user) {
+		st->trapped = !st->tf;
+		if (!st->queued)
+			st->queued = !task_work_add(current, &st->work, TWA_RESUME);
+		else
+			set_tsk_thread_flag(current, TIF_NOTIFY_RESUME);
+	} else {
+		st->trapped = false;
+		st->ip = instruction_pointer(f->regs);
+		if (!(ptf_arch_step_is_on(f->regs))) {
+			ptf_arch_step_on(f->regs);
+			st->tf = true;
+		}
+		if (!st->queued)
+			st->queued = !task_work_add(current, &st->work, TWA_NONE);
+	}
+	spin_unlock_irq(&ptf_step_lock);
+	/* the lock of the address space is held: the sweep's business */
+	if (unlikely(evict))
+		ptf_mark_rearm(sp, first, first + PAGE_SIZE);
+	if (unlikely(old))
+		ptf_space_put(old);
+}
+
+/**
+ * ptf_step_after() - a fault on a sticky page has been let through
+ * @f: fault; its locks may be gone
+ */
+void ptf_step_after(struct ptf_fault *f)
+{
+	unsigned long addr = f->address & PAGE_MASK;
+
+	if (current->mm != f->sp->mm || current->flags & (PF_KTHREAD | PTF_PF_WORKER) ||
+	    current->flags & PF_EXITING) {
+		ptf_mark_rearm(f->sp, addr, addr + PAGE_SIZE);
+		return;
+	}
+	ptf_step_open(f, f->flags & FAULT_FLAG_USER && f->regs && user_mode(f->regs));
+}
+
+/* One that should be closed long since. True if there was one. */
+static bool ptf_step_sweep_one(void)
+{
+	unsigned long page[PTF_STEP_PAGES];
+	struct ptf_space *sp = NULL;
+	struct ptf_step *st, *gone = NULL;
+	struct hlist_node *tmp;
+	bool put = false, dead;
+	unsigned int nr = 0;
+	int b;
+
+	spin_lock_irq(&ptf_step_lock);
+	hash_for_each_safe(ptf_steps, b, tmp, st, node) {
+		if (time_before(jiffies, st->since + PTF_STEP_OLD))
+			continue;
+		dead = READ_ONCE(st->task->exit_state) && !st->queued;
+		if (st->open && (st->nr || dead)) {
+			nr = st->nr;
+			st->nr = 0;
+			memcpy(page, st->page, nr * sizeof(*page));
+			sp = st->sp;
+			refcount_inc(&sp->refs);
+			if (dead) {
+				st->open = false;
+				ptf_space_put(st->sp);
+				st->sp = NULL;
+				put = true;
+			}
+		}
+		/* a thread that faults no more, or is no more */
+		if (!st->open && !st->queued &&
+		    (dead || time_after(jiffies, st->since + 5 * PTF_STEP_OLD))) {
+			hash_del(&st->node);
+			gone = st;
+		}
+		if (sp || gone)
+			break;
+	}
+	spin_unlock_irq(&ptf_step_lock);
+	if (sp) {
+		ptf_step_close_pages(sp, page, nr);
+		ptf_space_put(sp);
+	}
+	if (gone)
+		ptf_step_free(gone);
+	if (put)
+		module_put(THIS_MODULE);
+	return sp || gone;
+}
+
+static void ptf_step_sweep_fn(struct work_struct *work)
+{
+	bool empty;
+
+	while (ptf_step_sweep_one())
+		cond_resched();
+	spin_lock_irq(&ptf_step_lock);
+	empty = hash_empty(ptf_steps);
+	spin_unlock_irq(&ptf_step_lock);
+	if (!empty)
+		queue_delayed_work(ptf_mark_wq, &ptf_step_sweep, PTF_STEP_SWEEP);
+}
+
+int __init ptf_step_init(void)
+{
+	int err = register_die_notifier(&ptf_step_nb);
+
+	ptf_step_usable = !err;
+	return err;
+}
+
+/*
+ * No step is open: each holds the module. What is left are threads that may
+ * fault no more.
+ */
+void ptf_step_exit(void)
+{
+	struct ptf_step *st;
+	struct hlist_node *tmp;
+	int b;
+
+	cancel_delayed_work_sync(&ptf_step_sweep);
+	unregister_die_notifier(&ptf_step_nb);
+	hash_for_each_safe(ptf_steps, b, tmp, st, node) {
+		hash_del(&st->node);
+		ptf_step_free(st);
+	}
+}

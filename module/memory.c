@@ -90,9 +90,11 @@ static vm_fault_t ptf_memory_switch_mkwrite(struct vm_fault *vmf)
 {
 	struct ptf_session *s = vmf->vma->vm_file->private_data;
 	loff_t at = (loff_t)vmf->pgoff << PAGE_SHIFT;
+	bool on;
 
 	lock_page(s->switch_page);
-	if (READ_ONCE(s->q->armed) == (vmf->pgoff == PTF_SWITCH_ON))
+	on = vmf->pgoff == PTF_SWITCH_ON;
+	if (READ_ONCE(s->q->armed) == on)
 		return VM_FAULT_LOCKED;
 	unlock_page(s->switch_page);
 	/* once more, as a store to nothing: that is where we may drop locks */

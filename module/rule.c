@@ -30,7 +30,7 @@
 #include "space.h"
 
 /* Of all sessions on one address space, more or less. */
-#define PTF_RULES_MAX	(1U << 20)
+#define PTF_RULES_MAX	BIT(20)
 
 /* Rules that are asked about one fault before the tree is searched again. */
 #define PTF_RULE_SORTED	16
@@ -377,7 +377,7 @@ static int ptf_rule_provoke_range(struct ptf_session *s, const struct ptf_rule_r
 		*pages += a->out_done_pages;
 	}
 	ptf_target_end(t);
-	/* pages that can't be made to fault fault when they will */
+	/* what can't be provoked is taken when it comes by itself */
 	return err == -EINTR || err == -ERESTARTNOINTR ? err : 0;
 }
 

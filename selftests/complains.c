@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Not a test of anything but the suite itself: in "complains" the kernel is
- * made to complain, and the fixture has to notice; "quiet" has to pass.
- * test_suite.sh runs it and expects both.
+ * Not a test of anything but the suite itself: here the kernel is made to
+ * complain, and the fixture has to notice. "suite" are complaints that every
+ * kernel has, and what is none; test_suite.sh runs it. "checkers" is one test for
+ * each checker of the debug kernel; test_checkers.sh runs it, and names the
+ * module that makes the trouble (scripts/vm-trouble.c) in PTF_TROUBLE. In both
+ * "not ok" is what has to come out.
  */
 #include "ptf_test.h"
 
@@ -61,6 +64,165 @@ TEST_F(suite, crashes)
 TEST_F(suite, skips)
 {
 	SKIP(return, "because it says so");
+}
+
+FIXTURE(checkers) {
+	int fd;
+	const char *module;
+	struct ptf_log log;
+};
+
+FIXTURE_SETUP(checkers)
+{
+	self->module = getenv("PTF_TROUBLE");
+	if (!self->module)
+		SKIP(return, "test_checkers.sh runs it");
+	self->fd = ptf_setup(_metadata, &self->log);
+}
+
+PTF_TEARDOWN(checkers)
+
+/* The module does it while it loads, and then refuses to. */
+static int trouble(const char *module, const char *what)
+{
+	int fd = open(module, O_RDONLY | O_CLOEXEC);
+	char param[64];
+	int ret;
+
+	snprintf(param, sizeof(param), "what=%s", what);
+	ret = syscall(SYS_finit_module, fd, param, 0);
+	close(fd);
+	return ret;
+}
+
+#define TROUBLE(what)	EXPECT_ERRNO(EAGAIN, trouble(self->module, what))
+
+/*
+ * In this order: lockdep stops at its first own report and at KASAN's, and what
+ * only warns comes before what leaves the kernel crippled.
+ */
+TEST_F(checkers, sleep_in_atomic)
+{
+	TROUBLE("sleep");
+}
+
+TEST_F(checkers, schedule_in_atomic)
+{
+	TROUBLE("atomic");
+}
+
+TEST_F(checkers, rcu_usage)
+{
+	TROUBLE("rcu");
+}
+
+TEST_F(checkers, lock_order)
+{
+	TROUBLE("deadlock");
+}
+
+TEST_F(checkers, ubsan_index)
+{
+	TROUBLE("index");
+}
+
+TEST_F(checkers, ubsan_shift)
+{
+	TROUBLE("shift");
+}
+
+TEST_F(checkers, list)
+{
+	TROUBLE("list");
+}
+
+TEST_F(checkers, refcount)
+{
+	TROUBLE("refcount");
+}
+
+TEST_F(checkers, object_in_use)
+{
+	TROUBLE("object");
+}
+
+TEST_F(checkers, bad_page)
+{
+	TROUBLE("bad-page");
+}
+
+/* The address space that goes is this process's own. */
+TEST_F(checkers, mm_counters)
+{
+	TROUBLE("mm");
+}
+
+TEST_F(checkers, hung_task)
+{
+	ASSERT_EQ(0, ptf_write_file("/proc/sys/kernel/hung_task_timeout_secs", "1"));
+	TROUBLE("hung");
+	EXPECT_EQ(0, ptf_write_file("/proc/sys/kernel/hung_task_timeout_secs", "120"));
+}
+
+TEST_F(checkers, rcu_stall)
+{
+	static const char timeout[] = "/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout";
+	char was[16];
+
+	snprintf(was, sizeof(was), "%lu", ptf_read_ulong(timeout, 60));
+	ASSERT_EQ(0, ptf_write_file(timeout, "3"));
+	TROUBLE("stall");
+	EXPECT_EQ(0, ptf_write_file(timeout, was));
+}
+
+TEST_F(checkers, debug_vm)
+{
+	TROUBLE("debug-vm");
+}
+
+TEST_F(checkers, page_table_check)
+{
+	TROUBLE("page-table");
+}
+
+TEST_F(checkers, usercopy)
+{
+	TROUBLE("usercopy");
+}
+
+TEST_F(checkers, kasan_vmalloc)
+{
+	TROUBLE("out-of-bounds");
+}
+
+TEST_F(checkers, kasan_slab)
+{
+	TROUBLE("use-after-free");
+}
+
+/* No complaint, but the one that has to work: an allocation fails when asked to. */
+TEST_F(checkers, fail_nth)
+{
+	char path[64];
+	int fd, other;
+	char left[16] = "";
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/fail-nth", (int)gettid());
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(1, write(fd, "1", 1));
+	other = open(PTF_DEV, O_RDWR | O_CLOEXEC);
+	EXPECT_EQ(-1, other);
+	EXPECT_EQ(ENOMEM, errno);
+	ASSERT_LT(0, pread(fd, left, sizeof(left) - 1, 0));
+	EXPECT_EQ(0, atoi(left));
+	close(fd);
+}
+
+/* Found when the VM ends: the module stays, so that the report can name it. */
+TEST_F(checkers, leak)
+{
+	EXPECT_EQ(0, trouble(self->module, "leak"));
 }
 
 TEST_HARNESS_MAIN

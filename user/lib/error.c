@@ -57,6 +57,11 @@ void ptf_fail_way(const char *fmt, ...)
 	errno = saved;
 }
 
+void ptf_fail_done(size_t done)
+{
+	last.done = done;
+}
+
 int ptf_opts_copy(void *to, size_t ksize, size_t min, const void *user,
 		  const char *op)
 {

@@ -23,6 +23,8 @@
 int ptf_fail(int err, enum ptf_layer layer, const char *op, const void *addr,
 	     size_t wanted, size_t done, const char *fmt, ...) PTF_PRINTF(7, 8);
 void ptf_fail_way(const char *fmt, ...) PTF_PRINTF(1, 2);
+/* After ptf_fail(): how many of a list of things were done (no bytes). */
+void ptf_fail_done(size_t done);
 
 /*
  * Take over an option struct of a caller with an older or newer header: copies

@@ -71,10 +71,11 @@ struct ptf_map {
 	size_t slack;
 	size_t length;
 	uint64_t offset;
+	uint64_t file_base;	/* where in the fd offset 0 is */
 	size_t page;		/* the mapping's page size */
 	pid_t nofork_pid;	/* who advised DONTFORK, and about what */
-	char *nofork_start;
-	char *nofork_end;
+	size_t nofork_from;	/* bytes from base: it moves along */
+	size_t nofork_to;
 	char name[NAME_LEN];
 };
 
@@ -261,6 +262,52 @@ static int kind_setup(struct ptf_map *m, int fd,
 	return 0;
 }
 
+/*
+ * Memory of a session is a part of what its fd maps: offset 0 is the first byte
+ * of that part. Other fds are refused before they see that offset.
+ */
+static int device_setup(struct ptf_map *m, int fd, const char *op)
+{
+	struct ptf_ioc_features_get f = { .size = sizeof(f) };
+	struct stat st;
+
+	if (m->kind != PTF_MAP_DEVICE)
+		return 0;
+	if (fstat(fd, &st))
+		return ptf_fail(errno, PTF_LAYER_FILEMAP, op, NULL, 0, 0,
+				"fd %d", fd);
+	if (!S_ISCHR(st.st_mode) || ioctl(fd, PTF_IOC_FEATURES_GET, &f)) {
+		ptf_fail(ENODEV, PTF_LAYER_MODULE, op, NULL, 0, 0,
+			 "fd %d is no session's", fd);
+		ptf_fail_way("pass the ptf_session_fd() of a session");
+		return -ENODEV;
+	}
+	m->file_base = PTF_MMAP_MEMORY;
+	return 0;
+}
+
+/* Does [offset, offset + length) of a session's memory exist? */
+static int device_fits(const struct ptf_map *m, size_t length, const char *op)
+{
+	if (m->kind == PTF_MAP_DEVICE &&
+	    (m->offset > PTF_MMAP_MEMORY_BYTES ||
+	     length > PTF_MMAP_MEMORY_BYTES - m->offset))
+		return ptf_fail(EINVAL, PTF_LAYER_FILEMAP, op, NULL, length, 0,
+				"behind the %llu bytes of a session's memory",
+				(unsigned long long)PTF_MMAP_MEMORY_BYTES);
+	return 0;
+}
+
+/* What the driver does not let a child inherit, as the object's own advice. */
+static void device_nofork(struct ptf_map *m)
+{
+	if (m->kind != PTF_MAP_DEVICE)
+		return;
+	m->nofork_pid = getpid();
+	m->nofork_from = 0;
+	m->nofork_to = m->base_bytes;
+}
+
 /* The size of a default huge page, in bytes; 0 if there are none. */
 static size_t huge_default(void)
 {
@@ -361,7 +408,7 @@ static int place(struct ptf_map *m, int fd, const struct ptf_map_options *o,
 		 const char *op)
 {
 	int flags = m->mmap_flags, populate = 0, ret, err;
-	off_t off = (off_t)(m->offset - m->slack);
+	off_t off = (off_t)(m->file_base + m->offset - m->slack);
 	void *p;
 
 #ifdef MAP_32BIT
@@ -461,6 +508,8 @@ int ptf_map_create(int kind, int fd, uint64_t offset, size_t length,
 	if (ret)
 		goto free_map;
 	ret = page_setup(m, fd, &o, __func__);
+	if (!ret)
+		ret = device_setup(m, fd, __func__);
 	if (ret)
 		goto free_map;
 	if (offset > INT64_MAX) {
@@ -468,7 +517,9 @@ int ptf_map_create(int kind, int fd, uint64_t offset, size_t length,
 		goto free_map;
 	}
 	if (o.flags & PTF_MAP_F_TO_END) {
-		ret = length ? -EINVAL : file_end(fd, &end);
+		end = PTF_MMAP_MEMORY_BYTES;
+		ret = length ? -EINVAL :
+		      m->kind == PTF_MAP_DEVICE ? 0 : file_end(fd, &end);
 		if (ret) {
 			ptf_fail(-ret, length ? PTF_LAYER_ARGUMENT : PTF_LAYER_FILEMAP,
 				 __func__, NULL, 0, 0,
@@ -490,6 +541,8 @@ int ptf_map_create(int kind, int fd, uint64_t offset, size_t length,
 	m->length = length;
 	m->slack = (size_t)(offset & (m->page - 1));
 	ret = span_of(m, length, &m->base_bytes, __func__);
+	if (!ret)
+		ret = device_fits(m, length, __func__);
 	if (ret)
 		goto free_map;
 	m->reserve_bytes = m->base_bytes;
@@ -530,6 +583,7 @@ int ptf_map_create(int kind, int fd, uint64_t offset, size_t length,
 	if (ret)
 		goto free_map;
 	name_apply(m);
+	device_nofork(m);
 	if (o.flags & (PTF_MAP_F_LOCKED | PTF_MAP_F_LOCK_ONFAULT)) {
 		ret = ptf_map_lock(m, o.flags & PTF_MAP_F_LOCKED ? 0 : PTF_LOCK_F_ONFAULT);
 		if (ret)
@@ -574,9 +628,11 @@ int ptf_map_destroy(struct ptf_map *m)
 	end = m->base + m->reserve_bytes;
 	if (m->nofork_pid && m->nofork_pid != getpid()) {
 		/* That part never came into this process: not ours to unmap. */
-		if (m->nofork_end < end && munmap(m->nofork_end, (size_t)(end - m->nofork_end)))
+		char *to = start + m->nofork_to;
+
+		if (to < end && munmap(to, (size_t)(end - to)))
 			return map_fail(__func__, errno, m, start, m->reserve_bytes, 0);
-		end = m->nofork_start;
+		end = start + m->nofork_from;
 	}
 	if (end > start && munmap(start, (size_t)(end - start)))
 		return map_fail(__func__, errno, m, start, m->reserve_bytes, 0);
@@ -858,7 +914,7 @@ int ptf_unlock_all(void)
 
 static void nofork_note(struct ptf_map *m, char *start, size_t bytes, int advice)
 {
-	char *end = start + bytes;
+	size_t from = (size_t)(start - m->base), to = from + bytes;
 
 	if (advice == PTF_MADV_DOFORK && is_whole(m, start, bytes) &&
 	    m->nofork_pid == getpid())
@@ -866,14 +922,27 @@ static void nofork_note(struct ptf_map *m, char *start, size_t bytes, int advice
 	if (advice != PTF_MADV_DONTFORK)
 		return;
 	if (m->nofork_pid != getpid()) {
-		m->nofork_start = start;
-		m->nofork_end = end;
+		m->nofork_from = from;
+		m->nofork_to = to;
 	} else {
 		/* Their hull: what is between is left alone in a child too. */
-		m->nofork_start = start < m->nofork_start ? start : m->nofork_start;
-		m->nofork_end = end > m->nofork_end ? end : m->nofork_end;
+		m->nofork_from = ptf_min_size(from, m->nofork_from);
+		m->nofork_to = to > m->nofork_to ? to : m->nofork_to;
 	}
 	m->nofork_pid = getpid();
+}
+
+/*
+ * The map has a new length. What mremap() made longer has the flags of its last
+ * page, and a session's memory never comes into a child; what was reserved
+ * otherwise does.
+ */
+static void nofork_resize(struct ptf_map *m, size_t was, bool inherits)
+{
+	if (m->kind == PTF_MAP_DEVICE || (inherits && m->nofork_to == was))
+		m->nofork_to = m->base_bytes;
+	m->nofork_to = ptf_min_size(m->nofork_to, m->base_bytes);
+	m->nofork_from = ptf_min_size(m->nofork_from, m->nofork_to);
 }
 
 static int advise_pages(struct ptf_map *m, char *start, size_t bytes,
@@ -986,7 +1055,8 @@ static int grow_reserved(struct ptf_map *m, size_t span, const char *op)
 {
 	char *tail = m->base + m->base_bytes;
 	size_t bytes = span - m->base_bytes;
-	off_t off = (off_t)(m->offset - m->slack + m->base_bytes);
+	off_t off = (off_t)(m->file_base + m->offset - m->slack +
+			    m->base_bytes);
 	void *p;
 	int err;
 
@@ -1037,12 +1107,20 @@ static bool shared_anon(const struct ptf_map *m)
 	return m->anon && (m->mmap_flags & MAP_SHARED);
 }
 
-static int fail_shared_anon(struct ptf_map *m, size_t span, const char *op)
+/* Can mremap() not make it longer? */
+static bool fixed_size(const struct ptf_map *m)
+{
+	return shared_anon(m) || m->kind == PTF_MAP_DEVICE;
+}
+
+static int fail_fixed_size(struct ptf_map *m, size_t span, const char *op)
 {
 	ptf_fail(EOPNOTSUPP, PTF_LAYER_FILEMAP, op, m->base + m->base_bytes,
-		 span - m->base_bytes, 0,
-		 "shared anonymous memory has the size that it was made with");
-	ptf_fail_way("create it with room to grow (reserve), or map a memfd");
+		 span - m->base_bytes, 0, m->anon ?
+		 "shared anonymous memory has the size that it was made with" :
+		 "a mapping of a session's memory has the size that it was made with");
+	ptf_fail_way(m->anon ? "create it with room to grow (reserve), or map a memfd" :
+			       "create it with room to grow (reserve)");
 	return -EOPNOTSUPP;
 }
 
@@ -1060,8 +1138,8 @@ static int grow_in_place(struct ptf_map *m, size_t span, const char *op)
 	void *p;
 	int err;
 
-	if (shared_anon(m))
-		return fail_shared_anon(m, span, op);
+	if (fixed_size(m))
+		return fail_fixed_size(m, span, op);
 	/*
 	 * From the last page on, so that a map whose protection differs in
 	 * parts, which is several VMAs, can grow too.
@@ -1086,12 +1164,15 @@ static int grow_in_place(struct ptf_map *m, size_t span, const char *op)
 
 int ptf_map_grow(struct ptf_map *m, size_t length)
 {
-	size_t span;
+	size_t span, was = m->base_bytes;
+	bool reserved = m->reserving;
 	int ret;
 
 	if (length < m->length)
 		return fail_arg(__func__, EINVAL, "shorter than it is");
 	ret = span_of(m, length, &span, __func__);
+	if (!ret)
+		ret = device_fits(m, length, __func__);
 	if (ret)
 		return ret;
 	if (span > m->base_bytes) {
@@ -1105,6 +1186,7 @@ int ptf_map_grow(struct ptf_map *m, size_t length)
 			ret = grow_in_place(m, span, __func__);
 		if (ret)
 			return ret;
+		nofork_resize(m, was, !reserved);
 	}
 	m->length = length;
 	return 0;
@@ -1184,8 +1266,8 @@ static int remap_fixed(struct ptf_map *m, size_t span, char *addr, bool replace,
 
 	if (!addr || (uintptr_t)addr & (m->page - 1))
 		return fail_arg(op, EINVAL, "fixed address NULL or unaligned");
-	if (span > m->base_bytes && shared_anon(m))
-		return fail_shared_anon(m, span, op);
+	if (span > m->base_bytes && fixed_size(m))
+		return fail_fixed_size(m, span, op);
 	if ((uintptr_t)addr < (uintptr_t)old + m->reserve_bytes &&
 	    (uintptr_t)old < (uintptr_t)addr + span) {
 		/* Only our own reservation may be in the way, and not for long. */
@@ -1210,7 +1292,8 @@ static int remap_fixed(struct ptf_map *m, size_t span, char *addr, bool replace,
 int ptf_map_remap(struct ptf_map *m, size_t length, unsigned int flags,
 		  void *addr)
 {
-	size_t span;
+	size_t span, was = m->base_bytes, held = m->reserve_bytes;
+	bool fixed = flags & PTF_REMAP_F_FIXED;
 	void *p;
 	int ret;
 
@@ -1219,9 +1302,11 @@ int ptf_map_remap(struct ptf_map *m, size_t length, unsigned int flags,
 	    (addr && !(flags & PTF_REMAP_F_FIXED)))
 		return fail_arg(__func__, EINVAL, "flags");
 	ret = span_of(m, length, &span, __func__);
+	if (!ret)
+		ret = device_fits(m, length, __func__);
 	if (ret)
 		return ret;
-	if (flags & PTF_REMAP_F_FIXED) {
+	if (fixed) {
 		ret = remap_fixed(m, span, addr, flags & PTF_REMAP_F_REPLACE, __func__);
 	} else if (span < m->base_bytes) {
 		ret = shrink(m, span, __func__);
@@ -1230,8 +1315,8 @@ int ptf_map_remap(struct ptf_map *m, size_t length, unsigned int flags,
 	} else if (span <= m->reserve_bytes) {
 		ret = grow_reserved(m, span, __func__);
 	} else if (flags & PTF_REMAP_F_MAY_MOVE) {
-		if (shared_anon(m))
-			return fail_shared_anon(m, span, __func__);
+		if (fixed_size(m))
+			return fail_fixed_size(m, span, __func__);
 		p = mremap(m->base, m->base_bytes, span, MREMAP_MAYMOVE);
 		if (p == MAP_FAILED)
 			return map_fail(__func__, mremap_errno(span), m, m->base,
@@ -1250,6 +1335,7 @@ int ptf_map_remap(struct ptf_map *m, size_t length, unsigned int flags,
 	}
 	if (ret)
 		return ret;
+	nofork_resize(m, was, fixed || span > held);
 	m->length = length;
 	return 0;
 }
@@ -1288,7 +1374,6 @@ int ptf_map_move(struct ptf_map *m, unsigned int flags, void *addr,
 	reserve_drop(m);
 	*old = *m;
 	m->base = p;
-	m->nofork_pid = 0;
 	old->locked = 0;	/* the kernel takes the lock away there */
 	*left = old;
 	return 0;

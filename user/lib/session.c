@@ -105,7 +105,8 @@ int ptf_session_open(const struct ptf_session_options *options,
 	session = calloc(1, sizeof(*session));
 	if (!session)
 		return ptf_fail(ENOMEM, PTF_LAYER_NONE, op, NULL, 0, 0, NULL);
-	session->fd = open(device, O_RDWR | O_CLOEXEC);
+	/* Who waits for an event does so in poll(). */
+	session->fd = open(device, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (session->fd < 0) {
 		err = ptf_fail(errno, PTF_LAYER_MODULE, op, NULL, 0, 0, "%s",
 			       device);
@@ -141,6 +142,7 @@ int ptf_session_from_fd(int fd, struct ptf_session **out)
 		free(session);
 		return err;
 	}
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	*out = session;
 	return 0;
 }
@@ -202,7 +204,7 @@ const char *ptf_feature_name(uint64_t feature)
 {
 	static const char *const names[] = {
 		"query", "filemap", "hint", "hook", "stash", "gup", "fault",
-		"track", "mappers", "rule", "step", "netlink",
+		"track", "mappers", "rule", "step", "netlink", "file-advise",
 	};
 	unsigned int i;
 

@@ -35,7 +35,9 @@ enum ptf_map_kind {
 	PTF_MAP_ANON_SHARED,	/* anonymous, shared with children */
 	PTF_MAP_RESERVE,	/* anonymous, PROT_NONE: address space only */
 	PTF_MAP_RAW,		/* prot and mmap_flags of the options, as is */
-	PTF_MAP_DEVICE		/* the fd of a session: its rules answer faults */
+	PTF_MAP_DEVICE		/* memory of a session (its fd), zero at first, shared: its
+				 * rules answer faults in whichever process maps it
+				 */
 };
 
 #define PTF_MAP_F_TO_END	(1U << 0)  /* length: what the file has from offset */
@@ -146,7 +148,7 @@ PTF_API int ptf_map_destroy(struct ptf_map *map);
  * @brief Free the object and leave the memory mapped, the caller's from now.
  * @param map may be NULL
  * @param base its first page, may be NULL
- * @param bytes bytes mapped or reserved from base, may be NULL
+ * @param bytes how much is mapped or reserved from base, may be NULL
  */
 PTF_API void ptf_map_release(struct ptf_map *map, void **base, size_t *bytes);
 

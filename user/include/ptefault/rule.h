@@ -195,9 +195,6 @@ static inline void ptf_switch_disarm(const struct ptf_switch *sw)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-/* ------------------------------------------------------------------ */
-/* Words                                                               */
-
 /**
  * struct ptf_action - an action with what it needs
  * @action: PTF_ACT_*

@@ -3,10 +3,15 @@
  * Write tracking: which pages of a range have been written since.
  *
  * Over the module it is exact, for any target. Without it there are two of the
- * kernel's own ways: userfaultfd's asynchronous write protection, for memory of
- * the calling process as it is mapped at the start (Linux 6.7), and the
- * soft-dirty bits, of which a process has one set: whoever else clears them
+ * kernel's own ways. Userfaultfd's asynchronous write protection (Linux 6.7) is
+ * exact for memory of the calling process that was mapped writable at the
+ * start. The soft-dirty bits are for any process whose /proc/PID one may write;
+ * a huge page, and a mapping newer than the start, counts as written as a
+ * whole, and as there is one set of them in a process, whoever else clears them
  * (CRIU does) disturbs.
+ *
+ * A track is for one thread at a time. A child of fork() has it not: there it
+ * can only be stopped.
  */
 #ifndef PTEFAULT_TRACK_H
 #define PTEFAULT_TRACK_H
@@ -68,10 +73,28 @@ PTF_API int ptf_track_start(const struct ptf_session *session,
 PTF_API void ptf_track_stop(struct ptf_track *track);
 
 /**
- * @brief How this one finds writes.
- * @return enum ptf_track_method, never PTF_TRACK_ANY
+ * struct ptf_track_info - what is tracked, and how
+ * @size: sizeof(struct ptf_track_info), set by the caller
+ * @method: enum ptf_track_method, never PTF_TRACK_ANY
+ * @pages: pages in the range that are tracked, mapped or not
+ * @skipped_pages: pages that can't be, by enum ptf_skip
+ *
+ * Both as of the start.
  */
-PTF_API unsigned int ptf_track_method(const struct ptf_track *track);
+struct ptf_track_info {
+	uint32_t size;
+	uint32_t method;
+	uint64_t pages;
+	uint64_t skipped_pages[PTF_SKIP_NR];
+};
+
+/**
+ * @brief What is tracked, and how.
+ * @param info filled in as far as its size goes
+ * @return 0; -EINVAL size too small
+ */
+PTF_API int ptf_track_query(const struct ptf_track *track,
+			    struct ptf_track_info *info);
 
 /**
  * @brief The name of an enum ptf_track_method, such as "soft-dirty".

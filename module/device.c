@@ -151,7 +151,7 @@ static const struct ptf_op ptf_ops[] = {
 	PTF_OP_IN(PTF_IOC_TARGET_CLOSE, ptf_cmd_target_close,
 		  ptf_ioc_target_close, reserved),
 	PTF_OP(PTF_IOC_SESSION_STAT, ptf_cmd_session_stat,
-	       ptf_ioc_session_stat, out_sessions, out_flushes),
+	       ptf_ioc_session_stat, out_sessions, reserved),
 	PTF_OP(PTF_IOC_RANGE_QUERY, ptf_report_query,
 	       ptf_ioc_range_query, out_next, out_names),
 	PTF_OP(PTF_IOC_PAGE_WALK, ptf_report_walk,

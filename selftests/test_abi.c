@@ -16,7 +16,7 @@
 SIZE_IS(ptf_ioc_features_get, 56);
 SIZE_IS(ptf_ioc_target_open, 16);
 SIZE_IS(ptf_ioc_target_close, 16);
-SIZE_IS(ptf_ioc_session_stat, 96);
+SIZE_IS(ptf_ioc_session_stat, 112);
 SIZE_IS(ptf_vma, 56);
 SIZE_IS(ptf_row, 64);
 SIZE_IS(ptf_ioc_range_query, 104);
@@ -26,6 +26,20 @@ SIZE_IS(ptf_ioc_range_advise, 208);
 SIZE_IS(ptf_ioc_range_fault, 72);
 SIZE_IS(ptf_file_row, 40);
 SIZE_IS(ptf_ioc_file_query, 80);
+SIZE_IS(ptf_mapper, 56);
+SIZE_IS(ptf_ioc_file_mappers, 64);
+SIZE_IS(ptf_ioc_track_start, 168);
+SIZE_IS(ptf_range, 16);
+SIZE_IS(ptf_ioc_track_read, 72);
+SIZE_IS(ptf_ioc_track_stop, 16);
+SIZE_IS(ptf_rule, 152);
+SIZE_IS(ptf_ioc_rule_add, 32);
+SIZE_IS(ptf_ioc_rule_set, 24);
+SIZE_IS(ptf_ioc_rule_delete, 16);
+SIZE_IS(ptf_ioc_rule_list, 48);
+SIZE_IS(ptf_ioc_rule_arm, 16);
+SIZE_IS(ptf_ioc_held_answer, 40);
+SIZE_IS(ptf_event, 88);
 
 /* Arguments with which each command succeeds. */
 struct args {
@@ -34,7 +48,9 @@ struct args {
 	struct ptf_row rows[4];
 	struct ptf_file_row file_rows[4];
 	__u8 results[4];
+	struct ptf_rule rules[4];
 	__u32 target;
+	__u64 rule;
 	pid_t child;
 };
 
@@ -131,11 +147,59 @@ static void fill_file_advise(void *buf, struct args *a)
 	cmd->end = PAGES(4);
 }
 
+static void fill_rule(struct ptf_rule *r, struct args *a)
+{
+	memset(r, 0, sizeof(*r));
+	r->start = u64ptr(a->mem);
+	r->end = u64ptr(a->mem) + PAGES(4);
+	r->access = PTF_ACCESS_ANY;
+	r->origin = PTF_ORIGIN_ANY;
+	r->action = PTF_ACT_COUNT;
+}
+
+static void fill_rule_add(void *p, struct args *a)
+{
+	struct ptf_ioc_rule_add *cmd = p;
+
+	fill_rule(a->rules, a);
+	cmd->rule_size = sizeof(struct ptf_rule);
+	cmd->nr_rules = 1;
+	cmd->rules = u64ptr(a->rules);
+}
+
+/* The rule that before() has added. */
+static void fill_rule_set(void *p, struct args *a)
+{
+	struct ptf_ioc_rule_set *cmd = p;
+
+	fill_rule(a->rules + 1, a);
+	a->rules[1].id = a->rule;
+	cmd->rule_size = sizeof(struct ptf_rule);
+	cmd->rule = u64ptr(a->rules + 1);
+}
+
+static void fill_rule_delete(void *p, struct args *a)
+{
+	struct ptf_ioc_rule_delete *cmd = p;
+
+	cmd->id = a->rule;
+}
+
+static void fill_rule_list(void *p, struct args *a)
+{
+	struct ptf_ioc_rule_list *cmd = p;
+
+	cmd->rule_size = sizeof(struct ptf_rule);
+	cmd->nr_rules = 2;
+	cmd->rules = u64ptr(a->rules + 2);
+}
+
 #define CMD(_nr, _type, _flags, _feature, ...) \
 	{ .name = #_nr, .nr = PTF_IOC_##_nr, .size = sizeof(struct ptf_ioc_##_type), \
 	  .known_flags = (_flags), .feature = (_feature), .fill = fill_##_type, \
 	  ##__VA_ARGS__ }
 #define fill_session_stat fill_none
+#define fill_rule_arm fill_none
 
 static const struct command commands[] = {
 	CMD(FEATURES_GET, features_get, 0, 0),
@@ -151,6 +215,12 @@ static const struct command commands[] = {
 	CMD(FILE_QUERY, file_query, PTF_QUERY_F_PAGES | PTF_QUERY_F_MAPPED,
 	    PTF_FEATURE_FILEMAP),
 	CMD(FILE_ADVISE, file_advise, 0, PTF_FEATURE_FILE_ADVISE),
+	CMD(RULE_ADD, rule_add, 0, PTF_FEATURE_RULE),
+	CMD(RULE_SET, rule_set, 0, PTF_FEATURE_RULE, .bytes_all_in = true),
+	CMD(RULE_DELETE, rule_delete, PTF_RULE_DELETE_F_ALL, PTF_FEATURE_RULE,
+	    .bytes_all_in = true),
+	CMD(RULE_LIST, rule_list, 0, PTF_FEATURE_RULE),
+	CMD(RULE_ARM, rule_arm, PTF_RULE_ARM_F_OFF, PTF_FEATURE_RULE),
 };
 
 /* Numbers that the header names, and that may not be built in yet. */
@@ -162,11 +232,6 @@ static const struct {
 	{ PTF_IOC_TRACK_START, PTF_FEATURE_TRACK },
 	{ PTF_IOC_TRACK_READ, PTF_FEATURE_TRACK },
 	{ PTF_IOC_TRACK_STOP, PTF_FEATURE_TRACK },
-	{ PTF_IOC_RULE_ADD, PTF_FEATURE_RULE },
-	{ PTF_IOC_RULE_SET, PTF_FEATURE_RULE },
-	{ PTF_IOC_RULE_DELETE, PTF_FEATURE_RULE },
-	{ PTF_IOC_RULE_LIST, PTF_FEATURE_RULE },
-	{ PTF_IOC_RULE_ARM, PTF_FEATURE_RULE },
 	{ PTF_IOC_HELD_ANSWER, PTF_FEATURE_RULE },
 };
 
@@ -221,6 +286,12 @@ static void prepare(const struct command *c, void *buf, struct args *a)
 #define before(c) do { \
 	if ((c)->nr == PTF_IOC_TARGET_CLOSE) \
 		test_cmd_target_open(self->a.child, &self->a.target); \
+	if ((c)->nr == PTF_IOC_RULE_SET || (c)->nr == PTF_IOC_RULE_DELETE) { \
+		struct ptf_ioc_rule_add __add = { .size = sizeof(__add) }; \
+		fill_rule_add(&__add, &self->a); \
+		ASSERT_EQ(0, ioctl(self->fd, PTF_IOC_RULE_ADD, &__add)); \
+		self->a.rule = self->a.rules[0].id; \
+	} \
 	ptf_touch_all(self->a.mem, PAGES(4)); \
 } while (0)
 #define after_failed(c) do { \

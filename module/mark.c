@@ -5,8 +5,9 @@
  * them open. What a fault on one becomes is action.c's, single steps are
  * step.c's.
  *
- * A mark is a range, not a set of pages: memory that is mapped there later is
- * marked too. The pages themselves are hints, which core mm may heal on its own
+ * A mark is a range, not a set of pages: a page that is faulted in there later
+ * is marked too. It ends with the mapping: what is mapped at the same addresses
+ * afterwards is other memory. The pages themselves are hints, which core mm may heal on its own
  * account (mprotect) or replace (migration). After it has worked on a marked
  * range we look again, a moment later and not in the notifier: there, no mmap_lock
  * is held, and migration puts its page back after the notifier's end.
@@ -177,6 +178,39 @@ int ptf_mark_remove(struct ptf_target *t, unsigned long start, unsigned long end
 		ptf_mark_free(m);
 		ptf_mark_free(tail);
 	}
+}
+
+/*
+ * A range is being unmapped: it is marked no more. Called by the notifier; if
+ * memory for what is left on the far side can't be had, that is marked no more
+ * either, which is the safe way to fail.
+ */
+void ptf_mark_unmapped(struct ptf_space *sp, unsigned long start, unsigned long end)
+{
+	struct ptf_mark *m, *tail;
+	struct ptf_span *s;
+
+	spin_lock(&sp->rlock);
+	while ((s = ptf_span_iter_first(&sp->marks, start, end - 1))) {
+		m = ptf_mark_of(s);
+		ptf_mark_erase(sp, m);
+		if (m->span.last >= end) {
+			tail = kmemdup(m, sizeof(*m), GFP_ATOMIC);
+			if (tail) {
+				ptf_queue_get(tail->q);
+				tail->span.start = end;
+				ptf_mark_insert(sp, tail);
+			}
+		}
+		if (m->span.start < start) {
+			m->span.last = start - 1;
+			ptf_mark_insert(sp, m);
+		} else {
+			/* never the last reference: the session has one */
+			ptf_mark_free(m);
+		}
+	}
+	spin_unlock(&sp->rlock);
 }
 
 /* All marks of a target: it is reset. */

@@ -182,6 +182,7 @@ int ptf_rule_arm(struct ptf_cmd *c);
 u32 ptf_mark_find(struct ptf_space *sp, unsigned long addr, bool count);
 int ptf_mark_add(struct ptf_target *t, unsigned long start, unsigned long end, u32 kind);
 int ptf_mark_remove(struct ptf_target *t, unsigned long start, unsigned long end, u32 kind);
+void ptf_mark_unmapped(struct ptf_space *sp, unsigned long start, unsigned long end);
 void ptf_mark_drop_target(struct ptf_target *t);
 void ptf_mark_rearm(struct ptf_space *sp, unsigned long start, unsigned long end);
 void ptf_mark_space_init(struct ptf_space *sp);

@@ -74,6 +74,8 @@ static int ptf_space_invalidate_start(struct mmu_notifier *mn,
 	sp->windows++;
 	spin_unlock(&sp->lock);
 	ptf_stash_restore_range(sp, range->mm, range->start, range->end, NULL, false);
+	if (READ_ONCE(sp->nr_marks) && range->event == MMU_NOTIFY_UNMAP)
+		ptf_mark_unmapped(sp, range->start, range->end);
 	return 0;
 }
 

@@ -38,7 +38,7 @@ SIZE_IS(ptf_ioc_rule_set, 24);
 SIZE_IS(ptf_ioc_rule_delete, 16);
 SIZE_IS(ptf_ioc_rule_list, 48);
 SIZE_IS(ptf_ioc_rule_arm, 16);
-SIZE_IS(ptf_ioc_held_answer, 40);
+SIZE_IS(ptf_ioc_held_answer, 32);
 SIZE_IS(ptf_event, 88);
 
 /* Arguments with which each command succeeds. */

@@ -414,7 +414,14 @@ static void test_lengths(void)
 	/* As a 64-bit program sees them. */
 	_Static_assert(sizeof(struct ptf_ioc_features_get) == 56, "features_get");
 	_Static_assert(sizeof(struct ptf_ioc_target_open) == 16, "target_open");
-	_Static_assert(sizeof(struct ptf_ioc_session_stat) == 96, "session_stat");
+	_Static_assert(sizeof(struct ptf_ioc_session_stat) == 112, "session_stat");
+	_Static_assert(sizeof(struct ptf_rule) == 152, "rule");
+	_Static_assert(sizeof(struct ptf_ioc_rule_add) == 32, "rule_add");
+	_Static_assert(sizeof(struct ptf_ioc_rule_list) == 48, "rule_list");
+	_Static_assert(sizeof(struct ptf_ioc_held_answer) == 32, "held_answer");
+	_Static_assert(sizeof(struct ptf_ioc_track_start) == 168, "track_start");
+	_Static_assert(sizeof(struct ptf_ioc_track_read) == 72, "track_read");
+	_Static_assert(sizeof(struct ptf_event) == 88, "event");
 	_Static_assert(sizeof(struct ptf_vma) == 56, "vma");
 	_Static_assert(sizeof(struct ptf_row) == 64, "row");
 	_Static_assert(sizeof(struct ptf_level) == 24, "level");

@@ -6,6 +6,8 @@
 #include "ptf_test.h"
 #include "rule.h"
 
+#define min(a, b) ((a) < (b) ? (a) : (b))
+
 #include <linux/futex.h>
 #include <setjmp.h>
 #include <sys/uio.h>
@@ -187,7 +189,7 @@ TEST_F_TIMEOUT(rule, matrix, 120)
 			if (w->go == by_exec)
 				make_code(p);
 			test_rule_add(&r, p, PAGE, o->action, .value = o->value,
-				      .access = w->access, .origin = w->origin, .times = 1);
+				      .access = w->access, .origin = w->origin);
 			test_rule_arm(0);
 			ptf_caught.sig = 0;
 			got = w->go(p);
@@ -212,8 +214,12 @@ TEST_F_TIMEOUT(rule, matrix, 120)
 				}
 			}
 			test_rule_list_one(&r);
-			EXPECT_EQ(1, r.hits) {
-				TH_LOG("%s by %s: %llu matches", o->name, w->name, r.matches);
+			/* a copy that fails is tried again byte by byte */
+			EXPECT_LE(1, r.hits);
+			if (w->origin != PTF_ORIGIN_KERNEL || !o->kernel) {
+				EXPECT_EQ(1, r.hits) {
+					TH_LOG("%s by %s: %llu matches", o->name, w->name, r.matches);
+				}
 			}
 			EXPECT_EQ(0, r.passed);
 			/* each was told of, but a mere count */
@@ -222,7 +228,7 @@ TEST_F_TIMEOUT(rule, matrix, 120)
 				EXPECT_EQ(-1, n);
 				EXPECT_EQ(EAGAIN, errno);
 			} else {
-				ASSERT_EQ(sizeof(ev[0]), n);
+				ASSERT_EQ(min(r.hits, ARRAY_SIZE(ev)) * sizeof(ev[0]), n);
 				EXPECT_EQ(PTF_EVENT_HIT, ev[0].type);
 				EXPECT_EQ(r.id, ev[0].rule);
 				EXPECT_EQ(u64ptr(p), ev[0].addr & ~(PAGE - 1));

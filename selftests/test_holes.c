@@ -2,7 +2,8 @@
 /*
  * Rules of the module that no ordinary test would see broken, each looked at
  * where it holds: the flush is announced and ends under mmap_lock, nothing is
- * taken while core mm works, nobody is left in the hook when the module goes.
+ * taken while core mm works, nobody is left in the hook when the module goes, no
+ * fault is counted twice or not at all.
  */
 /* timeout: 300 */
 #include "ptf_test.h"
@@ -11,6 +12,7 @@
 #include <sys/uio.h>
 
 #include "modules/ptfslow.h"
+#include "rule.h"
 
 #define NR	32
 #define LEN	PAGES(NR)
@@ -486,6 +488,106 @@ TEST_F(holes, one_fault_in_large_folio)
 		ASSERT_EQ(min0 + 1, ptf_minflt());
 	}
 	EXPECT_EQ(0, ptf_wrong(p, HPAGE, SEED));
+}
+
+/* ------------------------------------------------------------------ */
+/* Rules                                                               */
+
+#define need_rules() do { \
+	if (!(ptf_features(self->fd) & PTF_FEATURE_RULE)) \
+		SKIP(return, "the fault handler can't be hooked here"); \
+} while (0)
+
+struct faulter {
+	int fd;
+	char *page;
+	unsigned int rounds, failed;
+	volatile unsigned int *go;
+};
+
+static void *fault_by_rounds(void *arg)
+{
+	struct ptf_ioc_range_advise cmd;
+	struct faulter *f = arg;
+	unsigned int i;
+
+	while (!*f->go)
+		sched_yield();
+	for (i = 0; i < f->rounds; i++) {
+		f->failed += _test_cmd_range_advise(f->fd, &cmd, 0, PTF_ADV_NOTPRESENT, f->page,
+						    PAGE, 0) || cmd.out_done_pages != 1;
+		ptf_touch(f->page);
+	}
+	return NULL;
+}
+
+/* However many threads fault at a time: each fault is one, for every rule. */
+TEST_F_TIMEOUT(holes, rules_count_every_fault, 120)
+{
+	unsigned int i, rounds = ptf_rounds(15000);
+	struct ptf_rule r[40];
+	struct faulter f[4];
+	pthread_t th[4];
+
+	need_rules();
+	if (ptf_nr_cpus() < 2)
+		SKIP(return, "one CPU only");
+	/* None of them ever takes one, so all are asked each time. */
+	for (i = 0; i < ARRAY_SIZE(r); i++)
+		test_rule_add(&r[i], self->mem, LEN, PTF_ACT_SIGBUS,
+			      .flags = PTF_RULE_F_PASSIVE, .after = 1ULL << 40, .order = i % 3);
+	test_rule_arm(0);
+	for (i = 0; i < ARRAY_SIZE(f); i++) {
+		f[i] = (struct faulter){ .fd = self->fd, .page = self->mem + PAGES(2 * i),
+					 .rounds = rounds, .go = self->step };
+		ASSERT_EQ(0, pthread_create(&th[i], NULL, fault_by_rounds, &f[i]));
+	}
+	*self->step = 1;
+	for (i = 0; i < ARRAY_SIZE(f); i++) {
+		pthread_join(th[i], NULL);
+		EXPECT_EQ(0, f[i].failed);
+	}
+	for (i = 0; i < ARRAY_SIZE(r); i++) {
+		test_rule_get(&r[i]);
+		EXPECT_EQ(ARRAY_SIZE(f) * rounds, r[i].matches);
+		EXPECT_EQ(0, r[i].hits);
+	}
+	EXPECT_EQ(0, ptf_wrong(self->mem, LEN, SEED));
+}
+
+/* A page that has to be read first sends the fault round again: still one. */
+TEST_F(holes, retries_are_one_fault)
+{
+	long maj = ptf_majflt();
+	struct ptf_rule r;
+	int file, i;
+	char *p;
+
+	need_rules();
+	if (!ptf_is_fs(PTF_SCRATCH, PTF_EXT4_MAGIC))
+		SKIP(return, PTF_SCRATCH " is not ext4");
+	file = ptf_file_in(PTF_SCRATCH, LEN, SEED);
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, fsync(file));
+	ASSERT_EQ(0, posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED));
+	p = mmap(NULL, LEN, PROT_READ, MAP_SHARED, file, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	/* One at a time, without what is around it. */
+	ASSERT_EQ(0, madvise(p, LEN, MADV_RANDOM));
+	test_rule_add(&r, p, LEN, PTF_ACT_COUNT);
+	test_rule_arm(0);
+	ptf_touch_all(p, LEN);
+	test_rule_get(&r);
+	EXPECT_EQ(NR, ptf_majflt() - maj);
+	EXPECT_EQ(NR, r.matches);
+	EXPECT_EQ(NR, r.hits);
+	for (i = 0; i < 2; i++) {
+		test_cmd_advise_all(PTF_ADV_NOTPRESENT, p, LEN);
+		ptf_touch_all(p, LEN);
+	}
+	test_rule_get(&r);
+	EXPECT_EQ(3 * NR, r.matches);
+	EXPECT_EQ(0, ptf_wrong(p, LEN, SEED));
 }
 
 TEST_HARNESS_MAIN

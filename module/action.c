@@ -41,6 +41,8 @@ struct ptf_note {
 	unsigned long addr;
 	u32 action;	/* PTF_ACT_GO: pass; or what to answer */
 	u64 left;	/* times more */
+	bool considered;	/* by rules */
+	bool counted;	/* by its mark */
 };
 
 static vm_fault_t ptf_action_code(u32 action)
@@ -75,13 +77,21 @@ static u8 ptf_action_faulted(u32 action)
 
 /* ---- notes ---- */
 
-static void ptf_note_add(struct ptf_space *sp, struct ptf_note *note, unsigned long addr,
-			 u32 action, u64 left)
+static void ptf_note_add(struct ptf_fault *f, struct ptf_note *note, u32 action, u64 left)
 {
+	struct ptf_space *sp = f->sp;
+
+	/* it won't be back */
+	if (fatal_signal_pending(current)) {
+		kfree(note);
+		return;
+	}
 	note->tid = current->pid;
-	note->addr = addr & PAGE_MASK;
+	note->addr = f->address & PAGE_MASK;
 	note->action = action;
 	note->left = left;
+	note->considered = f->considered;
+	note->counted = f->counted;
 	spin_lock(&sp->rlock);
 	list_add(&note->node, &sp->notes);
 	WRITE_ONCE(sp->nr_notes, sp->nr_notes + 1);
@@ -134,7 +144,7 @@ static bool ptf_action_may_retry(const struct ptf_fault *f)
 {
 	return f->flags & FAULT_FLAG_ALLOW_RETRY &&
 	       !(f->flags & FAULT_FLAG_RETRY_NOWAIT) &&
-	       !(current->flags & (PF_EXITING | PF_DUMPCORE)) &&
+	       !(current->flags & (PF_EXITING | PF_DUMPCORE | PF_KTHREAD)) &&
 	       !fatal_signal_pending(current);
 }
 
@@ -153,6 +163,20 @@ static void ptf_held_put(struct ptf_held *h)
 	kfree(h);
 }
 
+/* Out of the lists, under q->lock; an event that nobody has read is lost. */
+static void ptf_held_forget(struct ptf_held *h)
+{
+	struct ptf_queue *q = h->q;
+
+	lockdep_assert_held(&q->lock);
+	list_del(&h->node);
+	q->nr_held--;
+	if (!h->told) {
+		q->nr_new--;
+		q->lost++;
+	}
+}
+
 /* Wait for the owner. Answers the action, PTF_ACT_GO if nobody can answer. */
 static u32 ptf_action_hold(struct ptf_fault *f, struct ptf_held *h)
 {
@@ -161,13 +185,14 @@ static u32 ptf_action_hold(struct ptf_fault *f, struct ptf_held *h)
 
 	ptf_event_post(q, &f->ev, h);
 	ptf_action_unlock(f);
-	wait_event_killable(h->done, READ_ONCE(h->answered));
+	/* in user mode nothing else is held that a suspended machine could want */
+	wait_event_state(h->done, READ_ONCE(h->answered),
+			 (TASK_KILLABLE | (f->flags & FAULT_FLAG_USER ? TASK_FREEZABLE : 0)));
 	spin_lock(&q->lock);
 	if (h->answered) {
 		action = h->action;
 	} else {
-		list_del(&h->node);
-		q->nr_held--;
+		ptf_held_forget(h);
 	}
 	spin_unlock(&q->lock);
 	ptf_held_put(h);
@@ -198,8 +223,7 @@ void ptf_action_release(struct ptf_queue *q)
 	spin_lock(&q->lock);
 	list_splice_init(&q->held_new, &q->held_told);
 	while ((h = list_first_entry_or_null(&q->held_told, struct ptf_held, node))) {
-		list_del(&h->node);
-		q->nr_held--;
+		ptf_held_forget(h);
 		h->action = PTF_ACT_GO;
 		/* pairs with the READ_ONCE in ptf_action_hold(), q->lock does */
 		WRITE_ONCE(h->answered, true);
@@ -269,7 +293,7 @@ static bool ptf_action_again(struct ptf_fault *f, vm_fault_t *ret)
 	}
 	if (action == PTF_ACT_RETRY && !left)
 		action = PTF_ACT_GO;
-	ptf_note_add(f->sp, note, f->address, action, left);
+	ptf_note_add(f, note, action, left);
 	*ret = VM_FAULT_RETRY;
 	return true;
 }
@@ -283,8 +307,7 @@ static void ptf_action_fail(struct ptf_fault *f, u32 action, u64 times, vm_fault
 	if (action == PTF_ACT_OOM && f->flags & FAULT_FLAG_USER) {
 		note = ptf_note_alloc();
 		if (note)
-			ptf_note_add(f->sp, note, f->address,
-				     times > 1 ? PTF_ACT_OOM : PTF_ACT_GO, times - 1);
+			ptf_note_add(f, note, times > 1 ? PTF_ACT_OOM : PTF_ACT_GO, times - 1);
 	}
 	*ret = ptf_action_code(action);
 }
@@ -311,12 +334,15 @@ static bool ptf_action_handler(struct ptf_fault *f, vm_fault_t *ret)
 		f->ev.answer = PTF_FAULTED_RETRY;
 		ptf_event_post(n->q, &f->ev, NULL);
 		ptf_action_unlock(f);
-		ptf_note_add(f->sp, note, f->address, PTF_ACT_GO, 0);
+		ptf_note_add(f, note, PTF_ACT_GO, 0);
 		*ret = VM_FAULT_RETRY;
 		return true;
 	}
-	if (!ptf_action_code(action))
+	if (!ptf_action_code(action)) {
+		if (action == PTF_ACT_RETRY)
+			atomic64_inc(&n->passed);
 		return false;
+	}
 	f->ev.answer = ptf_action_faulted(action);
 	ptf_event_post(n->q, &f->ev, NULL);
 	ptf_action_fail(f, action, 1, ret);
@@ -328,7 +354,8 @@ static bool ptf_action_note(struct ptf_fault *f, struct ptf_note *note, vm_fault
 {
 	u32 action = note->action;
 
-	f->considered = true;
+	f->considered = note->considered;
+	f->counted = note->counted;
 	if (action == PTF_ACT_RETRY && !ptf_action_may_retry(f))
 		action = PTF_ACT_GO;
 	if (action == PTF_ACT_GO) {
@@ -338,8 +365,7 @@ static bool ptf_action_note(struct ptf_fault *f, struct ptf_note *note, vm_fault
 	if (action == PTF_ACT_RETRY) {
 		ptf_action_unlock(f);
 		note->left--;
-		ptf_note_add(f->sp, note, f->address,
-			     note->left ? PTF_ACT_RETRY : PTF_ACT_GO, note->left);
+		ptf_note_add(f, note, note->left ? PTF_ACT_RETRY : PTF_ACT_GO, note->left);
 		*ret = VM_FAULT_RETRY;
 		return true;
 	}
@@ -371,8 +397,11 @@ bool ptf_action_before(struct ptf_fault *f, vm_fault_t *ret)
 			return true;
 	}
 	if (READ_ONCE(sp->nr_marks)) {
-		mark = ptf_mark_find(sp, f->address & PAGE_MASK, !f->considered);
+		/* an instruction that comes again for the same page has one access */
+		mark = ptf_mark_find(sp, f->address & PAGE_MASK,
+				     !f->counted && !ptf_step_has(f->address & PAGE_MASK));
 		f->sticky = mark & PTF_MARK_STICKY;
+		f->counted = mark;
 		if (mark & PTF_MARK_POISON) {
 			*ret = VM_FAULT_HWPOISON;
 			return true;
@@ -447,10 +476,10 @@ void ptf_action_after(struct ptf_fault *f, vm_fault_t ret)
 		ptf_rule_put(f->rule);
 		f->rule = NULL;
 	}
-	if (ret & VM_FAULT_RETRY && f->considered) {
+	if (ret & VM_FAULT_RETRY && !(f->flags & FAULT_FLAG_RETRY_NOWAIT)) {
 		note = ptf_note_alloc();
 		if (note)
-			ptf_note_add(f->sp, note, f->address, PTF_ACT_GO, 0);
+			ptf_note_add(f, note, PTF_ACT_GO, 0);
 	}
 }
 
@@ -488,6 +517,9 @@ static int ptf_action_put(struct vm_area_struct *vma, pte_t *ptep, unsigned long
 		return 2;
 	if (!folio_test_large(folio) && folio_maybe_dma_pinned(folio))
 		return -EBUSY;
+	/* a hint that another thread has made, and not flushed yet */
+	if (mm_tlb_flush_nested(vma->vm_mm))
+		ptf_tlb_flush_all();
 	to = kmap_local_page(page);
 	memcpy(to, content, bytes);
 	kunmap_local(to);
@@ -523,11 +555,13 @@ static int ptf_action_put_locked(struct mm_struct *mm, unsigned long addr,
 	/* what was taken away comes back first, as a hint or as it was */
 	if (sp && READ_ONCE(sp->nr_stash))
 		ptf_stash_restore(sp, mm, addr, NULL);
+	inc_tlb_flush_pending(mm);
 	ptep = ptf_entry_lock(mm, addr, &ptl);
 	if (ptep) {
 		did = ptf_action_put(vma, ptep, addr, content, bytes);
 		ptf_entry_unlock(ptl);
 	}
+	dec_tlb_flush_pending(mm);
 	if (did == 2) {
 		ptf_mark_hint(mm, NULL, &addr, 1);
 		did = -EAGAIN;
@@ -632,8 +666,7 @@ int ptf_action_answer(struct ptf_cmd *c)
 		spin_lock(&q->lock);
 		/* it may have been killed, or answered by another thread */
 		if (ptf_held_find(q, a->held)) {
-			list_del(&h->node);
-			q->nr_held--;
+			ptf_held_forget(h);
 			h->action = a->action;
 			WRITE_ONCE(h->answered, true);
 			wake_up(&h->done);

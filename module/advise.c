@@ -556,6 +556,7 @@ int ptf_advise_target(struct ptf_target *t, struct ptf_ioc_range_advise *a, bool
 		.leaf = op->leaf,
 		.hole = ptf_advise_hole,
 	};
+	bool merged = false;
 	int ret;
 
 	ret = ptf_advise_prepare(&e, op);
@@ -575,7 +576,8 @@ int ptf_advise_target(struct ptf_target *t, struct ptf_ioc_range_advise *a, bool
 	}
 	/* marked first: no page is a hint without a reason to stay one */
 	if (op->mark)
-		ret = ptf_mark_add(t, a->start, a->end, op->mark);
+		ret = ptf_queue_ready(t->s->q) ?:
+			ptf_mark_add(t, a->start, a->end, op->mark, &merged);
 	else if (a->advice == PTF_ADV_UNPOISON)
 		ret = ptf_mark_remove(t, a->start, a->end, PTF_MARK_POISON);
 	else
@@ -595,7 +597,7 @@ int ptf_advise_target(struct ptf_target *t, struct ptf_ioc_range_advise *a, bool
 	    (ret || !(a->out_done_pages | a->out_same_pages)))
 		ret = ptf_skip_errno[e.first_skip];
 	/* nothing is there that could be marked */
-	if (op->mark && ret && !(a->out_done_pages | a->out_same_pages))
+	if (op->mark && ret && !merged && !(a->out_done_pages | a->out_same_pages))
 		ptf_mark_remove(t, a->start, a->end, op->mark);
 	if (a->advice == PTF_ADV_NOTPRESENT)
 		atomic64_add(a->out_done_pages, &t->s->cleared_pages);

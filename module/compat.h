@@ -134,6 +134,18 @@ static inline void ptf_fault_unlock(struct vm_area_struct *vma, unsigned int fla
 	mmap_read_unlock(vma->vm_mm);
 }
 
+/* Where the kernel writes on a thread's way to user mode, NULL: nowhere. */
+static inline void __user *ptf_task_rseq(void)
+{
+#ifndef CONFIG_RSEQ
+	return NULL;
+#elif PTF_KERNEL(6, 19)
+	return current->rseq.usrptr;
+#else
+	return current->rseq;
+#endif
+}
+
 /* Threads of the kernel that work in a process's memory, and never return to it. */
 #if PTF_KERNEL(6, 4)
 #define PTF_PF_WORKER (PF_IO_WORKER | PF_USER_WORKER)

@@ -86,7 +86,7 @@ static int ptf_cmd_session_stat(struct ptf_cmd *c)
 	a->out_sticky_hits = atomic64_read(&q->sticky_hits);
 	spin_lock(&q->lock);
 	a->out_rule_hits = q->hits;
-	a->out_events_queued = q->nr;
+	a->out_events_queued = q->nr + q->nr_new;
 	a->out_events_lost = q->lost;
 	a->out_held = q->nr_held;
 	a->out_armed = q->armed;

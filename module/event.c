@@ -138,7 +138,7 @@ void ptf_event_fill(struct ptf_fault *f)
 	ev->addr = f->address;
 	if (f->regs && user_mode(f->regs))
 		ev->ip = instruction_pointer(f->regs);
-	else if (current->mm)
+	else if (current->mm == f->sp->mm)	/* others' are not ours to tell */
 		ev->ip = instruction_pointer(task_pt_regs(current));
 	ev->pid = task_tgid_nr_ns(current, q->ns);
 	ev->tid = task_pid_nr_ns(current, q->ns);
@@ -170,6 +170,7 @@ void ptf_event_post(struct ptf_queue *q, struct ptf_event *ev, struct ptf_held *
 		} else {
 			list_add_tail(&held->node, &q->held_new);
 			q->nr_held++;
+			q->nr_new++;
 		}
 	} else if (q->dead || q->nr == q->size) {
 		q->lost++;
@@ -207,7 +208,7 @@ void ptf_event_gone(struct ptf_target *t)
 
 static bool ptf_queue_has(struct ptf_queue *q)
 {
-	return READ_ONCE(q->nr) || !list_empty_careful(&q->held_new);
+	return READ_ONCE(q->nr) || READ_ONCE(q->nr_new);
 }
 
 /* Events taken out at a time, before they are copied. */
@@ -215,7 +216,7 @@ static bool ptf_queue_has(struct ptf_queue *q)
 
 /*
  * Take up to @max events out, by their numbers. What can't be copied out after
- * that is lost, and counted as such; a thread that waits has been told.
+ * that is lost, and counted as such, but for threads that wait.
  */
 static unsigned int ptf_event_take(struct ptf_queue *q, struct ptf_event *buf,
 				   unsigned int max)
@@ -231,6 +232,8 @@ static unsigned int ptf_event_take(struct ptf_queue *q, struct ptf_event *buf,
 		if (h) {
 			buf[i] = h->ev;
 			list_move_tail(&h->node, &q->held_told);
+			h->told = true;
+			q->nr_new--;
 		} else if (q->nr) {
 			buf[i] = q->ring[q->head];
 			q->head = (q->head + 1) % q->size;
@@ -241,6 +244,29 @@ static unsigned int ptf_event_take(struct ptf_queue *q, struct ptf_event *buf,
 	}
 	spin_unlock(&q->lock);
 	return i;
+}
+
+/* They could not be copied out: who waits is told of again, the rest is lost. */
+static void ptf_event_untake(struct ptf_queue *q, const struct ptf_event *ev, unsigned int nr)
+{
+	struct ptf_held *h;
+
+	spin_lock(&q->lock);
+	for (; nr--; ev++) {
+		if (ev->type != PTF_EVENT_HELD) {
+			q->lost++;
+			continue;
+		}
+		list_for_each_entry(h, &q->held_told, node) {
+			if (h->ev.held != ev->held)
+				continue;
+			list_move_tail(&h->node, &q->held_new);
+			h->told = false;
+			q->nr_new++;
+			break;
+		}
+	}
+	spin_unlock(&q->lock);
 }
 
 ssize_t ptf_event_read(struct file *file, char __user *buf, size_t count, loff_t *pos)
@@ -274,9 +300,7 @@ ssize_t ptf_event_read(struct file *file, char __user *buf, size_t count, loff_t
 		}
 		bytes = nr * sizeof(*ev);
 		if (copy_to_user(buf + done, ev, bytes)) {
-			spin_lock(&q->lock);
-			q->lost += nr;
-			spin_unlock(&q->lock);
+			ptf_event_untake(q, ev, nr);
 			done = done ?: -EFAULT;
 			break;
 		}

@@ -16,20 +16,23 @@
  * kernels heal all hints of a large folio together, and with several NUMA
  * nodes they may move the page on the occasion.
  */
-static void ptf_fault_heal(struct ptf_space *sp, struct vm_area_struct *vma,
+static bool ptf_fault_heal(struct ptf_space *sp, struct vm_area_struct *vma,
 			   unsigned long addr)
 {
 	spinlock_t *ptl;
 	pte_t *ptep;
+	bool healed;
 
 	if (!vma_is_accessible(vma))
-		return;
+		return false;
 	ptep = ptf_entry_lock(vma->vm_mm, addr, &ptl);
 	if (!ptep)
-		return;
-	if (ptf_edit_unhint_one(vma, ptep, addr))
+		return false;
+	healed = ptf_edit_unhint_one(vma, ptep, addr);
+	if (healed)
 		atomic64_inc(&sp->healed);
 	ptf_entry_unlock(ptl);
+	return healed;
 }
 
 vm_fault_t ptf_fault_handle(struct vm_area_struct *vma, unsigned long address,
@@ -38,7 +41,7 @@ vm_fault_t ptf_fault_handle(struct vm_area_struct *vma, unsigned long address,
 	struct ptf_space *sp = ptf_space_find_get(vma->vm_mm);
 	unsigned long addr = address & PAGE_MASK;
 	struct ptf_fault f;
-	bool watched;
+	bool watched, healed = false;
 	vm_fault_t ret;
 
 	if (!sp)
@@ -52,6 +55,7 @@ vm_fault_t ptf_fault_handle(struct vm_area_struct *vma, unsigned long address,
 		f.regs = regs;
 		f.rule = NULL;
 		f.considered = false;
+		f.counted = false;
 		f.sticky = false;
 		if (ptf_action_before(&f, &ret))
 			goto put;
@@ -61,15 +65,20 @@ vm_fault_t ptf_fault_handle(struct vm_area_struct *vma, unsigned long address,
 		if (READ_ONCE(sp->nr_stash))
 			ptf_stash_restore(sp, vma->vm_mm, addr, NULL);
 		if (atomic_read(&sp->exact))
-			ptf_fault_heal(sp, vma, addr);
+			healed = ptf_fault_heal(sp, vma, addr);
 	}
 	/* the fault is still counted, and what else it needs is done, there */
 	ret = ptf_hook_orig(vma, address, flags, regs);
 	if (watched) {
-		if (f.rule || f.considered)
+		if (f.rule || f.considered || f.counted)
 			ptf_action_after(&f, ret);
-		if (f.sticky && !(ret & VM_FAULT_ERROR))
-			ptf_step_after(&f);
+		if (READ_ONCE(sp->nr_marks) && !(ret & VM_FAULT_ERROR)) {
+			/* what was mapped anew may have come in company */
+			if (!healed && !(ret & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)))
+				ptf_mark_close_around(&f);
+			if (f.sticky)
+				ptf_step_after(&f);
+		}
 	}
 put:
 	ptf_space_put(sp);

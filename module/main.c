@@ -40,9 +40,9 @@ static void __exit ptf_exit(void)
 	/* whoever is in there uses all of the rest */
 	ptf_hook_exit();
 	ptf_step_exit();
+	ptf_space_exit();
 	ptf_mark_exit();
 	ptf_netlink_exit();
-	ptf_space_exit();
 }
 
 module_init(ptf_init);

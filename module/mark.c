@@ -108,18 +108,24 @@ static struct ptf_mark *ptf_mark_first(struct ptf_target *t, unsigned long start
 	return NULL;
 }
 
-/* Return: 0 or -ENOMEM, nothing changed. The target is armed. */
-int ptf_mark_add(struct ptf_target *t, unsigned long start, unsigned long end, u32 kind)
+/*
+ * Return: 0 or -ENOMEM, nothing changed. The target is armed. @merged: some of it
+ * was marked already.
+ */
+int ptf_mark_add(struct ptf_target *t, unsigned long start, unsigned long end, u32 kind,
+		 bool *merged)
 {
 	struct ptf_space *sp = t->space;
 	struct ptf_mark *m, *old;
 
+	*merged = false;
 	m = ptf_mark_create(t, start, end - 1, kind);
 	if (!m)
 		return -ENOMEM;
 	spin_lock(&sp->rlock);
 	/* one page is marked once by each target, or it would be counted twice */
 	while ((old = ptf_mark_first(t, m->span.start, m->span.last, kind))) {
+		*merged = true;
 		ptf_mark_erase(sp, old);
 		m->span.start = min(m->span.start, old->span.start);
 		m->span.last = max(m->span.last, old->span.last);
@@ -260,6 +266,46 @@ void ptf_mark_hint(struct mm_struct *mm, struct ptf_space *sp, const unsigned lo
 		flush |= ptf_edit_hint_one(vma, ptep, addr[i]);
 		ptf_entry_unlock(ptl);
 	}
+	/* a hint that was there may be another's that has not flushed yet */
+	if (flush || mm_tlb_flush_nested(mm))
+		ptf_tlb_flush_all();
+	dec_tlb_flush_pending(mm);
+}
+
+/* What a read fault on a file maps around its page, at most, unless told more. */
+#define PTF_AROUND	SZ_64K
+
+/*
+ * A fault has been served, and its locks are held still: it may have mapped
+ * marked pages beside its own, which close at once.
+ */
+void ptf_mark_close_around(struct ptf_fault *f)
+{
+	unsigned long addr = f->address & PAGE_MASK, start, end, page;
+	struct vm_area_struct *vma = f->vma;
+	struct mm_struct *mm = vma->vm_mm;
+	struct ptf_space *sp = f->sp;
+	bool flush = false, any;
+	spinlock_t *ptl;
+	pte_t *ptep;
+
+	start = max(ALIGN_DOWN(addr, PTF_AROUND), vma->vm_start);
+	end = min(ALIGN_DOWN(addr, PTF_AROUND) + PTF_AROUND, vma->vm_end);
+	spin_lock(&sp->rlock);
+	any = ptf_span_iter_first(&sp->marks, start, end - 1);
+	spin_unlock(&sp->rlock);
+	if (!any || ptf_vma_refusal(vma) >= 0)
+		return;
+	inc_tlb_flush_pending(mm);
+	for (page = start; page < end; page += PAGE_SIZE) {
+		if (page == addr || ptf_step_has(page) || !ptf_mark_find(sp, page, false))
+			continue;
+		ptep = ptf_entry_lock(mm, page, &ptl);
+		if (!ptep)
+			break;
+		flush |= ptf_edit_hint_one(vma, ptep, page);
+		ptf_entry_unlock(ptl);
+	}
 	if (flush)
 		ptf_tlb_flush_all();
 	dec_tlb_flush_pending(mm);
@@ -292,13 +338,11 @@ static int ptf_mark_rearm_hole(struct ptf_walk *w, unsigned long addr, unsigned 
 static bool ptf_mark_next(struct ptf_space *sp, unsigned long *start, unsigned long *end,
 			  unsigned long stop)
 {
-	struct ptf_span *s, *first = NULL;
+	struct ptf_span *first;
 
 	spin_lock(&sp->rlock);
-	for (s = ptf_span_iter_first(&sp->marks, *start, stop - 1); s;
-	     s = ptf_span_iter_next(s, *start, stop - 1))
-		if (!first || s->start < first->start)
-			first = s;
+	/* the tree is in the order of their beginnings */
+	first = ptf_span_iter_first(&sp->marks, *start, stop - 1);
 	if (first) {
 		*start = max(*start, first->start);
 		*end = min(stop, first->last + 1);

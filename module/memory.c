@@ -42,8 +42,10 @@ void ptf_memory_free(struct ptf_session *s)
 	struct page *page;
 	unsigned long i;
 
-	xa_for_each(&s->memory, i, page)
+	xa_for_each(&s->memory, i, page) {
 		put_page(page);
+		cond_resched();
+	}
 	xa_destroy(&s->memory);
 	put_page(s->switch_page);
 }

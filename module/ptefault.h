@@ -82,7 +82,7 @@ struct ptf_session {
 	struct mutex rule_lock;	/* rules */
 	struct xarray rules;	/* struct ptf_rule_node by id */
 	u32 nr_rules;
-	u32 next_rule;
+	u64 next_rule;
 	struct page *switch_page;	/* memory.c */
 	struct xarray memory;
 };

@@ -33,12 +33,21 @@
 #define PTF_RULES_MAX	BIT(20)
 
 /* Rules that are asked about one fault before the tree is searched again. */
-#define PTF_RULE_SORTED	16
+#define PTF_RULE_SORTED	32
+
+/*
+ * Rules that may stand over one page: single ones, and ones of more pages. Each
+ * fault there asks all of them, under a spinlock.
+ */
+#define PTF_RULES_DEEP	1024
 
 #define PTF_RULE_FLAGS (PTF_RULE_F_PASSIVE | PTF_RULE_F_OFF | PTF_RULE_F_PER_THREAD)
 
 /* Bytes of a rule that an older caller must know: all of its first version. */
 #define PTF_RULE_MIN	offsetofend(struct ptf_rule, passed)
+
+/* Threads that a rule counts for by themselves. */
+#define PTF_RULE_THREADS	65536
 
 /* Both counters of a thread in one xarray value. */
 #define PTF_THREAD_BITS	31
@@ -113,8 +122,12 @@ static bool ptf_rule_takes(struct ptf_rule_node *n)
 	if (by_thread || n->r.probability) {
 		mine = ((mine + 1) & PTF_THREAD_MASK) |
 		       ((((mine >> PTF_THREAD_BITS) + takes) & PTF_THREAD_MASK) << PTF_THREAD_BITS);
-		/* without memory the thread begins again; never stop a fault for it */
-		xa_store(&n->threads, current->pid, xa_mk_value(mine), GFP_ATOMIC);
+		/* without room the thread begins again; never stop a fault for it */
+		if (mine == 1 || mine == (1UL << PTF_THREAD_BITS) + 1)
+			n->nr_threads++;
+		if (n->nr_threads <= PTF_RULE_THREADS)
+			xa_store(&n->threads, current->pid, xa_mk_value(mine),
+				 GFP_ATOMIC | __GFP_ACCOUNT);
 	}
 	return takes;
 }
@@ -260,16 +273,40 @@ free:
 	return ERR_PTR(err);
 }
 
-static void ptf_rule_insert(struct ptf_rule_node *n, struct ptf_target *t)
+static bool ptf_rule_is_single(const struct ptf_span *s)
+{
+	return s->last - s->start < PAGE_SIZE;
+}
+
+/* Too many over one of its pages? Those of its own kind are what adds up. */
+static bool ptf_rule_too_deep(struct ptf_space *sp, struct ptf_rule_node *n)
+{
+	bool single = ptf_rule_is_single(&n->span);
+	unsigned int nr = 0;
+	struct ptf_span *s;
+
+	for (s = ptf_span_iter_first(&sp->rules, n->span.start, n->span.last);
+	     s && nr < PTF_RULES_DEEP;
+	     s = ptf_span_iter_next(s, n->span.start, n->span.last))
+		nr += ptf_rule_is_single(s) == single;
+	return nr == PTF_RULES_DEEP;
+}
+
+static int ptf_rule_insert(struct ptf_rule_node *n, struct ptf_target *t)
 {
 	struct ptf_space *sp = t->space;
+	int err = -ENOSPC;
 
 	n->t = t;
 	n->sp = sp;
 	spin_lock(&sp->rlock);
-	ptf_span_insert(&n->span, &sp->rules);
-	WRITE_ONCE(sp->nr_rules, sp->nr_rules + 1);
+	if (!ptf_rule_too_deep(sp, n)) {
+		ptf_span_insert(&n->span, &sp->rules);
+		WRITE_ONCE(sp->nr_rules, sp->nr_rules + 1);
+		err = 0;
+	}
 	spin_unlock(&sp->rlock);
+	return err;
 }
 
 /* Out of the tree; the table's reference stays with the caller. */
@@ -291,13 +328,13 @@ static void ptf_rule_drop(struct ptf_session *s, struct ptf_target *t)
 
 	mutex_lock(&s->rule_lock);
 	xa_for_each(&s->rules, id, n) {
+		cond_resched();
 		if (t && n->t != t)
 			continue;
 		xa_erase(&s->rules, id);
 		s->nr_rules--;
 		ptf_rule_remove(n);
 		ptf_rule_put(n);
-		cond_resched();
 	}
 	mutex_unlock(&s->rule_lock);
 }
@@ -306,6 +343,11 @@ void ptf_rule_drop_target(struct ptf_target *t)
 {
 	if (READ_ONCE(t->s->nr_rules))
 		ptf_rule_drop(t->s, t);
+}
+
+void ptf_rule_drop_session(struct ptf_session *s)
+{
+	ptf_rule_drop(s, NULL);
 }
 
 /* ---- making pages fault ---- */
@@ -453,10 +495,14 @@ static int ptf_rule_add_one(struct ptf_session *s, struct ptf_rule *r)
 		err = xa_insert(&s->rules, n->r.id, n, GFP_KERNEL_ACCOUNT);
 	}
 	if (!err) {
+		err = ptf_rule_insert(n, t);
+		if (err)
+			xa_erase(&s->rules, n->r.id);
+	}
+	if (!err) {
 		s->next_rule++;
 		s->nr_rules++;
 		r->id = n->r.id;
-		ptf_rule_insert(n, t);
 	}
 	mutex_unlock(&s->rule_lock);
 	if (err)
@@ -529,10 +575,10 @@ int ptf_rule_add(struct ptf_cmd *c)
 	if (READ_ONCE(s->q->armed)) {
 		err2 = ptf_rule_provoke(s, &l, &pages);
 		err = err ?: err2;
-		/* a restart would add them twice */
-		if (err == -ERESTARTNOINTR)
-			err = -EINTR;
 	}
+	/* a restart would add them twice */
+	if (err == -ERESTARTNOINTR && a->out_added)
+		err = -EINTR;
 	kvfree(l.r);
 	return err;
 }

@@ -30,6 +30,7 @@ struct ptf_space;
  * @held_new: threads that wait and whose event has not been read
  * @held_told: ... and has been
  * @nr_held: how many in both
+ * @nr_new: how many in @held_new
  * @held_id: number of the last
  * @dead: the session is closed; nobody is held any more
  * @armed: rules match
@@ -55,6 +56,7 @@ struct ptf_queue {
 	struct list_head held_new;
 	struct list_head held_told;
 	u32 nr_held;
+	u32 nr_new;
 	u64 held_id;
 	bool dead;
 	bool armed;
@@ -75,6 +77,7 @@ struct ptf_queue {
  * @thread: only this one, or NULL
  * @handler: PTF_ACT_HANDLER; holds a reference to its module
  * @threads: counters of each thread, by tid, where they matter
+ * @nr_threads: how many
  * @matches: under ptf_space.rlock, as all counters
  * @hits: faults taken
  * @passed: of them, those that could not be served
@@ -89,6 +92,7 @@ struct ptf_rule_node {
 	struct pid *thread;
 	const struct ptf_handler *handler;
 	struct xarray threads;
+	u32 nr_threads;
 	u64 matches;
 	u64 hits;
 	atomic64_t passed;
@@ -113,6 +117,7 @@ struct ptf_mark {
  * @mm: mmgrab()bed
  * @ev: its event; held is its number
  * @flags: of the fault
+ * @told: its event has been read
  * @answered: @action is there
  * @action: PTF_ACT_*
  * @done: woken when @answered is set
@@ -124,6 +129,7 @@ struct ptf_held {
 	struct mm_struct *mm;
 	struct ptf_event ev;
 	unsigned int flags;
+	bool told;
 	bool answered;
 	u32 action;
 	wait_queue_head_t done;
@@ -138,6 +144,7 @@ struct ptf_held {
  * @regs: of the access, NULL if there is none
  * @rule: that took it, with a reference
  * @considered: rules have counted it: must not be counted again
+ * @counted: its mark has counted it, likewise
  * @sticky: the page is to fault again
  * @ev: filled in for @rule
  */
@@ -149,6 +156,7 @@ struct ptf_fault {
 	struct pt_regs *regs;
 	struct ptf_rule_node *rule;
 	bool considered;
+	bool counted;
 	bool sticky;
 	struct ptf_event ev;
 };
@@ -171,6 +179,7 @@ static inline u32 ptf_fault_origin(const struct ptf_fault *f)
 void ptf_rule_match(struct ptf_fault *f);
 void ptf_rule_put(struct ptf_rule_node *n);
 void ptf_rule_drop_target(struct ptf_target *t);
+void ptf_rule_drop_session(struct ptf_session *s);
 int ptf_rule_switch(struct ptf_session *s, bool on, u64 *pages);
 int ptf_rule_add(struct ptf_cmd *c);
 int ptf_rule_set(struct ptf_cmd *c);
@@ -180,7 +189,9 @@ int ptf_rule_arm(struct ptf_cmd *c);
 
 /* mark.c */
 u32 ptf_mark_find(struct ptf_space *sp, unsigned long addr, bool count);
-int ptf_mark_add(struct ptf_target *t, unsigned long start, unsigned long end, u32 kind);
+int ptf_mark_add(struct ptf_target *t, unsigned long start, unsigned long end, u32 kind,
+		 bool *merged);
+void ptf_mark_close_around(struct ptf_fault *f);
 int ptf_mark_remove(struct ptf_target *t, unsigned long start, unsigned long end, u32 kind);
 void ptf_mark_unmapped(struct ptf_space *sp, unsigned long start, unsigned long end);
 void ptf_mark_drop_target(struct ptf_target *t);
@@ -223,6 +234,7 @@ void ptf_netlink_send(struct ptf_queue *q, const struct ptf_event *ev);
 /* step.c */
 void ptf_step_after(struct ptf_fault *f);
 bool ptf_step_can(void);
+bool ptf_step_has(unsigned long addr);
 int ptf_step_init(void);
 void ptf_step_exit(void);
 

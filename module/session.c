@@ -217,6 +217,7 @@ void ptf_session_destroy(struct ptf_session *s)
 
 	/* who is held goes on before anything waits for anybody */
 	ptf_queue_kill(s->q);
+	ptf_rule_drop_session(s);
 	xa_for_each(&s->targets, id, t)
 		ptf_target_put(t);
 	xa_destroy(&s->targets);

@@ -12,6 +12,7 @@
  * The hook is set as long as there is a space. A stash must never outlive the
  * hook, so the space goes first.
  */
+#include <linux/delay.h>
 #include <linux/hashtable.h>
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
@@ -25,6 +26,7 @@
 
 static DEFINE_MUTEX(ptf_space_mutex);
 static DEFINE_HASHTABLE(ptf_spaces, PTF_SPACE_BITS);
+static atomic_t ptf_nr_spaces = ATOMIC_INIT(0);
 
 /* Under rcu_read_lock() or with preemption off, which RCU counts as that. */
 struct ptf_space *ptf_space_find(struct mm_struct *mm)
@@ -57,6 +59,7 @@ void ptf_space_put(struct ptf_space *sp)
 	ptf_action_space_free(sp);
 	mmdrop(sp->mm);
 	kfree_rcu(sp, rcu);
+	atomic_dec(&ptf_nr_spaces);
 }
 
 /*
@@ -117,6 +120,7 @@ static struct mmu_notifier *ptf_space_alloc(struct mm_struct *mm)
 
 	if (!sp)
 		return ERR_PTR(-ENOMEM);
+	atomic_inc(&ptf_nr_spaces);
 	refcount_set(&sp->refs, 1);
 	INIT_HLIST_NODE(&sp->node);
 	spin_lock_init(&sp->lock);
@@ -203,5 +207,8 @@ void ptf_space_close(struct ptf_space *sp)
 void ptf_space_exit(void)
 {
 	mmu_notifier_synchronize();
+	/* workers have some too, for a moment */
+	while (atomic_read(&ptf_nr_spaces))
+		msleep(20);
 	rcu_barrier();
 }

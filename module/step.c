@@ -24,6 +24,11 @@
  * else asks for task works: then it does nothing, and the trap adds it again.
  * What is left open by a thread that got lost in that gap is closed by a sweep.
  *
+ * An instruction that enters the kernel (syscall, int) is not stepped: the flag
+ * would be copied to a child, or seen by a tracer. Its page is closed a moment
+ * later. So is the page of the thread's rseq area when the kernel has written it
+ * on the way to user mode: closing it there would send it round for ever.
+ *
  * Whose TF is it? If it was set already when the fault came (a debugger, uprobes,
  * the program itself), the trap is theirs: we use it and leave it alone. pushf
  * would show our TF to the program: the word it wrote is mended.
@@ -77,6 +82,7 @@
  * @tf: TF is set, and by us
  * @queued: @work is
  * @trapped: the instruction is through, or there was none
+ * @owed: a TF of ours is in a signal frame, and will be back
  */
 struct ptf_step {
 	struct hlist_node node;
@@ -91,6 +97,7 @@ struct ptf_step {
 	bool tf;
 	bool queued;
 	bool trapped;
+	bool owed;
 };
 
 /* All steps, and what is in them. Taken with interrupts off: by the trap, too. */
@@ -137,15 +144,25 @@ static void ptf_step_close_pages(struct ptf_space *sp, const unsigned long *page
 	mmput_async(mm);
 }
 
+/* The bytes of an instruction, as far as they can be had without a fault. */
+static unsigned int ptf_step_insn(unsigned long ip, u8 insn[PTF_ARCH_INSN])
+{
+	unsigned int nr = PTF_ARCH_INSN, left = PAGE_SIZE - offset_in_page(ip);
+
+	if (!copy_from_user_nofault(insn, (void __user *)ip, nr))
+		return nr;
+	if (left >= nr || copy_from_user_nofault(insn, (void __user *)ip, left))
+		return 0;
+	return left;
+}
+
 /* Did it put our TF where the program can see it? */
 static void ptf_step_mend_pushf(struct pt_regs *regs, unsigned long ip)
 {
-	u8 insn[2];
+	u8 insn[PTF_ARCH_INSN];
 	u32 word;
 
-	if (copy_from_user_nofault(insn, (void __user *)ip, sizeof(insn)))
-		return;
-	if (!ptf_arch_shows_flags(insn))
+	if (!ptf_arch_shows_flags(insn, ptf_step_insn(ip, insn)))
 		return;
 	if (copy_from_user_nofault(&word, (void __user *)user_stack_pointer(regs), sizeof(word)))
 		return;
@@ -173,11 +190,15 @@ static void ptf_step_work_fn(struct callback_head *work)
 	was_tf = st->tf;
 	if (!st->trapped) {
 		/* by chance, before the instruction: not yet */
-		if (!(current->flags & PF_EXITING) && !signal_pending(current)) {
+		if (!(current->flags & PF_EXITING) && !signal_pending(current) &&
+		    (!st->tf || ptf_arch_step_is_on(regs))) {
 			spin_unlock_irq(&ptf_step_lock);
 			return;
 		}
-		if (st->tf)
+		/* not there: a signal came in the gap, and has it in its frame */
+		if (st->tf && !ptf_arch_step_is_on(regs))
+			st->owed = true;
+		else if (st->tf)
 			ptf_arch_step_off(regs);
 		was_tf = false;
 	}
@@ -208,7 +229,13 @@ static int ptf_step_trap(struct notifier_block *nb, unsigned long what, void *da
 		return NOTIFY_DONE;
 	spin_lock(&ptf_step_lock);
 	st = ptf_step_find(current);
-	if (st && st->open) {
+	if (st && !st->open && st->owed) {
+		/* back from a signal handler, with what its frame had kept */
+		st->owed = false;
+		*dr6 &= ~PTF_ARCH_STEP;
+		ptf_arch_forget_step();
+		ptf_arch_step_off(args->regs);
+	} else if (st && st->open) {
 		st->trapped = true;
 		if (st->tf) {
 			/* nobody else has asked for this trap */
@@ -231,6 +258,7 @@ static struct notifier_block ptf_step_nb = {
 	.priority = INT_MAX,
 };
 
+/* In no table yet. */
 static struct ptf_step *ptf_step_create(void)
 {
 	struct ptf_step *st = kzalloc(sizeof(*st), GFP_KERNEL_ACCOUNT);
@@ -238,14 +266,31 @@ static struct ptf_step *ptf_step_create(void)
 	if (!st)
 		return NULL;
 	st->task = get_task_struct(current);
-	st->since = jiffies;
 	init_task_work(&st->work, ptf_step_work_fn);
-	spin_lock_irq(&ptf_step_lock);
-	/* each thread adds its own: there is none yet */
-	hash_add(ptf_steps, &st->node, (unsigned long)current);
-	spin_unlock_irq(&ptf_step_lock);
-	queue_delayed_work(ptf_mark_wq, &ptf_step_sweep, PTF_STEP_SWEEP);
 	return st;
+}
+
+static bool ptf_step_among(const unsigned long *page, unsigned int nr, unsigned long addr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (page[i] == addr)
+			return true;
+	return false;
+}
+
+/* Has the running thread this page open, for the instruction it is at? */
+bool ptf_step_has(unsigned long addr)
+{
+	struct ptf_step *st;
+	bool has;
+
+	spin_lock_irq(&ptf_step_lock);
+	st = ptf_step_find(current);
+	has = st && st->open && ptf_step_among(st->page, st->nr, addr);
+	spin_unlock_irq(&ptf_step_lock);
+	return has;
 }
 
 /*
@@ -258,7 +303,6 @@ static void ptf_step_open(struct ptf_fault *f, bool user)
 	struct ptf_space *sp = f->sp, *old = NULL;
 	struct ptf_step *st;
 	bool evict = false;
-	unsigned int i;
 
 	spin_lock_irq(&ptf_step_lock);
 	st = ptf_step_find(current);
@@ -268,6 +312,8 @@ static void ptf_step_open(struct ptf_fault *f, bool user)
 		if (!st)
 			return;
 		spin_lock_irq(&ptf_step_lock);
+		hash_add(ptf_steps, &st->node, (unsigned long)current);
+		queue_delayed_work(ptf_mark_wq, &ptf_step_sweep, PTF_STEP_SWEEP);
 	}
 	if (st->open && st->sp != sp) {
 		/* exec: what was open there is gone */
@@ -287,9 +333,7 @@ static void ptf_step_open(struct ptf_fault *f, bool user)
 	}
 	st->open = true;
 	st->since = jiffies;
-	for (i = 0; i < st->nr && st->page[i] != addr; i++)
-		;
-	if (i == st->nr) {
+	if (!ptf_step_among(st->page, st->nr, addr)) {
 		if (st->nr == PTF_STEP_PAGES) {
 			evict = true;
 			first = st->page[0];
@@ -307,7 +351,10 @@ static void ptf_step_open(struct ptf_fault *f, bool user)
 	} else {
 		st->trapped = false;
 		st->ip = instruction_pointer(f->regs);
-		if (!(ptf_arch_step_is_on(f->regs))) {
+		if (!ptf_arch_step_is_on(f->regs)) {
+			/* ours was set, and is not there: it is in a signal frame */
+			if (st->tf)
+				st->owed = true;
 			ptf_arch_step_on(f->regs);
 			st->tf = true;
 		}
@@ -322,6 +369,23 @@ static void ptf_step_open(struct ptf_fault *f, bool user)
 		ptf_space_put(old);
 }
 
+/*
+ * The instruction is not to be stepped, and only now its second half could be
+ * read: what its first page has begun is taken back.
+ */
+static void ptf_step_forgo(struct pt_regs *regs)
+{
+	struct ptf_step *st;
+
+	spin_lock_irq(&ptf_step_lock);
+	st = ptf_step_find(current);
+	if (st && st->open && st->tf && ptf_arch_step_is_on(regs)) {
+		ptf_arch_step_off(regs);
+		st->tf = false;
+	}
+	spin_unlock_irq(&ptf_step_lock);
+}
+
 /**
  * ptf_step_after() - a fault on a sticky page has been let through
  * @f: fault; its locks may be gone
@@ -329,37 +393,56 @@ static void ptf_step_open(struct ptf_fault *f, bool user)
 void ptf_step_after(struct ptf_fault *f)
 {
 	unsigned long addr = f->address & PAGE_MASK;
+	u8 insn[PTF_ARCH_INSN];
 
 	if (current->mm != f->sp->mm || current->flags & (PF_KTHREAD | PTF_PF_WORKER) ||
 	    current->flags & PF_EXITING) {
 		ptf_mark_rearm(f->sp, addr, addr + PAGE_SIZE);
 		return;
 	}
-	ptf_step_open(f, f->flags & FAULT_FLAG_USER && f->regs && user_mode(f->regs));
+	if (!(f->flags & FAULT_FLAG_USER) || !f->regs || !user_mode(f->regs)) {
+		if (addr == ((unsigned long)ptf_task_rseq() & PAGE_MASK))
+			ptf_mark_rearm(f->sp, addr, addr + PAGE_SIZE);
+		else
+			ptf_step_open(f, false);
+		return;
+	}
+	if (f->flags & FAULT_FLAG_INSTRUCTION &&
+	    ptf_arch_enters_kernel(insn, ptf_step_insn(instruction_pointer(f->regs), insn))) {
+		ptf_step_forgo(f->regs);
+		ptf_mark_rearm(f->sp, addr, addr + PAGE_SIZE);
+		return;
+	}
+	ptf_step_open(f, true);
 }
 
-/* One that should be closed long since. True if there was one. */
-static bool ptf_step_sweep_one(void)
+/*
+ * One of a bucket that should be closed long since. A thread that lives keeps
+ * what it has open, and is asked to look at it: it may be about to go on.
+ */
+static bool ptf_step_sweep_one(int b)
 {
 	unsigned long page[PTF_STEP_PAGES];
-	struct ptf_space *sp = NULL;
 	struct ptf_step *st, *gone = NULL;
+	struct ptf_space *sp = NULL;
 	struct hlist_node *tmp;
-	bool put = false, dead;
+	bool dead, put = false;
 	unsigned int nr = 0;
-	int b;
 
 	spin_lock_irq(&ptf_step_lock);
-	hash_for_each_safe(ptf_steps, b, tmp, st, node) {
+	hlist_for_each_entry_safe(st, tmp, &ptf_steps[b], node) {
 		if (time_before(jiffies, st->since + PTF_STEP_OLD))
 			continue;
 		dead = READ_ONCE(st->task->exit_state) && !st->queued;
-		if (st->open && (st->nr || dead)) {
+		if (st->open && !dead && !st->queued)
+			st->queued = !task_work_add(st->task, &st->work, TWA_RESUME);
+		if (st->open && (dead || st->nr)) {
 			nr = st->nr;
-			st->nr = 0;
 			memcpy(page, st->page, nr * sizeof(*page));
 			sp = st->sp;
 			refcount_inc(&sp->refs);
+			/* not again before it is old once more */
+			st->since = jiffies;
 			if (dead) {
 				st->open = false;
 				ptf_space_put(st->sp);
@@ -369,7 +452,8 @@ static bool ptf_step_sweep_one(void)
 		}
 		/* a thread that faults no more, or is no more */
 		if (!st->open && !st->queued &&
-		    (dead || time_after(jiffies, st->since + 5 * PTF_STEP_OLD))) {
+		    (dead || (!st->owed &&
+			      time_after(jiffies, st->since + 5 * PTF_STEP_OLD)))) {
 			hash_del(&st->node);
 			gone = st;
 		}
@@ -391,9 +475,11 @@ static bool ptf_step_sweep_one(void)
 static void ptf_step_sweep_fn(struct work_struct *work)
 {
 	bool empty;
+	int b;
 
-	while (ptf_step_sweep_one())
-		cond_resched();
+	for (b = 0; b < HASH_SIZE(ptf_steps); b++)
+		while (ptf_step_sweep_one(b))
+			cond_resched();
 	spin_lock_irq(&ptf_step_lock);
 	empty = hash_empty(ptf_steps);
 	spin_unlock_irq(&ptf_step_lock);

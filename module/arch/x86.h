@@ -272,10 +272,44 @@ static inline void ptf_arch_forget_step(void)
 	current->thread.virtual_dr6 &= ~DR_STEP;
 }
 
-/* pushf, with or without an operand-size prefix: shows the flags to the program. */
-static inline bool ptf_arch_shows_flags(const u8 insn[2])
+/* Bytes of an instruction that are looked at: prefixes and one or two of it. */
+#define PTF_ARCH_INSN	8
+
+/* Behind prefixes that change neither what it does to the flags nor where it goes. */
+static inline unsigned int ptf_arch_skip_prefixes(const u8 *insn, unsigned int nr)
 {
-	return insn[0] == 0x9c || (insn[0] == 0x66 && insn[1] == 0x9c);
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		switch (insn[i]) {
+		case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64 ... 0x67:
+		case 0xf2: case 0xf3: case 0x40 ... 0x4f:
+			continue;
+		}
+		break;
+	}
+	return i;
+}
+
+/* pushf: shows the flags to the program. */
+static inline bool ptf_arch_shows_flags(const u8 *insn, unsigned int nr)
+{
+	unsigned int i = ptf_arch_skip_prefixes(insn, nr);
+
+	return i < nr && insn[i] == 0x9c;
+}
+
+/*
+ * Does it enter the kernel by itself: syscall, sysenter, int? The flags that it
+ * takes along are copied to a new thread, and shown to a tracer.
+ */
+static inline bool ptf_arch_enters_kernel(const u8 *insn, unsigned int nr)
+{
+	unsigned int i = ptf_arch_skip_prefixes(insn, nr);
+
+	if (i < nr && (insn[i] == 0xcc || insn[i] == 0xcd || insn[i] == 0xf1))
+		return true;
+	return i + 1 < nr && insn[i] == 0x0f && (insn[i + 1] == 0x05 || insn[i + 1] == 0x34);
 }
 
 #endif /* PTF_ARCH_X86_H */

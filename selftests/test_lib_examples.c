@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The example programs: each states facts, and all of them have to be true.
- * Here without the module; what an example shows is looked for by its words.
+ * The example programs: each states facts, and all of them have to be true, with
+ * the module and, where they can, without it. What an example shows is looked
+ * for by its words.
  */
 /* vm: --no-module */
+/* vm: default */
 /* timeout: 600 */
 #include "test_lib.h"
 
@@ -77,6 +79,7 @@ FIXTURE_TEARDOWN(example) { }
 
 EXAMPLE(q1_give_back, 8, "VMA: VA:0x", "PTE: VA:0x", "-> nothing", "DONTNEED")
 EXAMPLE(q2_private_file, 14, "Filemap: ", "-> PA:0x", "-> nothing", "(private)")
+EXAMPLE(q3_custom_handler, 9, "PTE: VA:0x", "page 2, fetch 4")
 EXAMPLE(q4_failed_mremap, 9, "the map is where and what it was", "EEXIST")
 EXAMPLE(q5_grow_file, 10, "reserved: 0 refaults", "past the end: 0 refaults",
 	"in place: 0 refaults",
@@ -87,7 +90,7 @@ EXAMPLE(q6_write_protect, 3, "ENOMEM", "what stands before the hole is protected
 TEST(all_of_them_are_tested)
 {
 	static const char *const known[] = {
-		"q1_give_back", "q2_private_file", "q3_own_handler", "q4_failed_mremap",
+		"q1_give_back", "q2_private_file", "q3_custom_handler", "q4_failed_mremap",
 		"q5_grow_file", "q6_write_protect",
 	};
 	struct dirent *e;

@@ -8,8 +8,8 @@
 
 #include "test_lib.h"
 
-#include <setjmp.h>
 #include <semaphore.h>
+#include <setjmp.h>
 #include <sys/eventfd.h>
 #include <time.h>
 
@@ -43,7 +43,7 @@ static inline void fault_catch(void)
 enum access { LOAD, STORE };
 
 /* One access: 0, or the signal that it had. A store puts 'w' there. */
-static __attribute__((noinline)) int touch(volatile char *p, enum access how)
+static __attribute__((noinline, unused)) int touch(volatile char *p, enum access how)
 {
 	int sig;
 
@@ -71,7 +71,7 @@ static inline struct ptf_session *session_or(uint64_t required, const char **why
 		return s;
 	ptf_failure_text(text, sizeof(text));
 	*why = text;
-	/* Whatever else it is is not "not there". */
+	/* Any other failure is not "not there". */
 	if (err != -ENOENT && err != -EOPNOTSUPP)
 		fprintf(stderr, "# %s\n", text);
 	return NULL;

@@ -177,7 +177,8 @@ static int answer(const struct ptf_session *session, uint64_t held,
 	arg.held = held;
 	arg.action = a->action;
 	arg.content_bytes = a->content_bytes;
-	arg.content = (uintptr_t)a->content;
+	if (a->content_bytes)
+		arg.content = (uintptr_t)a->content;
 	err = ptf_ioctl(session, PTF_IOC_HELD_ANSWER, &arg);
 	return err ? held_fail(op, -err, held, a->content_bytes) : 0;
 }
@@ -218,7 +219,10 @@ static int handle(const struct ptf_session *session,
 	return err && err != -ENOENT ? err : ret;
 }
 
-/* What is queued by now; more may come meanwhile, and for ever. */
+/*
+ * What is queued by now; more may come meanwhile, and for ever. Who waits is
+ * counted apart, whether told of or not.
+ */
 static int handle_queued(const struct ptf_session *session, ptf_handler_fn fn,
 			 void *arg, const char *op)
 {
@@ -228,7 +232,7 @@ static int handle_queued(const struct ptf_session *session, ptf_handler_fn fn,
 	ssize_t got;
 	int ret = ptf_session_stat(session, &stat);
 
-	for (n = 0; !ret && n < stat.out_events_queued; n++) {
+	for (n = 0; !ret && n < stat.out_events_queued + stat.out_held; n++) {
 		got = read_now(session, &event, 1);
 		if (got < 0)
 			return read_fail(op, (int)-got);

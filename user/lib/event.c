@@ -34,11 +34,17 @@ static int64_t now_ms(void)
 static ssize_t read_now(const struct ptf_session *session,
 			struct ptf_event *events, size_t nr)
 {
+	struct pollfd p = { .fd = session->fd, .events = POLLIN };
 	char buf[16384] __attribute__((aligned(8)));
 	size_t room, at = 0, i = 0;
 	uint32_t size;
 	ssize_t n;
 
+	if (session->blocking) {
+		n = poll(&p, 1, 0);
+		if (n <= 0)
+			return n ? -errno : 0;
+	}
 	room = ptf_min_size(nr, sizeof(buf) / EVENT_BYTES_MIN) * EVENT_BYTES_MIN;
 	for (;;) {
 		n = read(session->fd, buf, room);

@@ -142,7 +142,8 @@ int ptf_session_from_fd(int fd, struct ptf_session **out)
 		free(session);
 		return err;
 	}
-	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	/* It is somebody else's as well: left as it is. */
+	session->blocking = !(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	*out = session;
 	return 0;
 }

@@ -15,6 +15,7 @@
 struct ptf_session {
 	int fd;
 	pid_t owner;	/* process that opened it, 0 if it was passed on */
+	bool blocking;	/* read() of the fd waits */
 	struct ptf_ioc_features_get features;
 };
 

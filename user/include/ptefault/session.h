@@ -44,8 +44,9 @@ PTF_API int ptf_session_open(const struct ptf_session_options *options,
 /**
  * @brief Make a session of an open fd of /dev/ptefault that was passed on. The
  *	session's own address space is that of the process that opened the fd.
- * @param fd becomes the session's, is closed with it, and made non-blocking
- *	(for whoever else has it, too); on failure it stays the caller's
+ * @param fd becomes the session's and is closed with it; on failure it stays
+ *	the caller's. Whether it blocks is left as it is: of a blocking one only
+ *	one thread should read events at a time
  * @param out the session
  * @return as ptf_session_open()
  */
@@ -59,8 +60,8 @@ PTF_API int ptf_session_from_fd(int fd, struct ptf_session **out);
 PTF_API void ptf_session_close(struct ptf_session *session);
 
 /**
- * @brief The session's file descriptor; it stays the session's. Non-blocking,
- *	and one of ptf_session_open() is closed on exec. It polls readable
+ * @brief The session's file descriptor; it stays the session's. One of
+ *	ptf_session_open() is closed on exec and non-blocking. It polls readable
  *	(POLLIN) when there are events to read.
  */
 PTF_API int ptf_session_fd(const struct ptf_session *session);

@@ -14,7 +14,7 @@
 static u64 ptf_features(void)
 {
 	u64 f = PTF_FEATURE_QUERY | PTF_FEATURE_FILEMAP | PTF_FEATURE_HINT |
-		PTF_FEATURE_FAULT | PTF_FEATURE_FILE_ADVISE;
+		PTF_FEATURE_FAULT | PTF_FEATURE_FILE_ADVISE | PTF_FEATURE_MAPPERS;
 
 	if (ptf_hook_can()) {
 		f |= PTF_FEATURE_HOOK | PTF_FEATURE_STASH | PTF_FEATURE_GUP |
@@ -107,6 +107,7 @@ union ptf_arg {
 	struct ptf_ioc_range_fault range_fault;
 	struct ptf_ioc_file_query file_query;
 	struct ptf_ioc_file_advise file_advise;
+	struct ptf_ioc_file_mappers file_mappers;
 	struct ptf_ioc_rule_add rule_add;
 	struct ptf_ioc_rule_set rule_set;
 	struct ptf_ioc_rule_delete rule_delete;
@@ -168,6 +169,8 @@ static const struct ptf_op ptf_ops[] = {
 	PTF_OP(PTF_IOC_RULE_LIST, ptf_rule_list, ptf_ioc_rule_list, out_next, reserved),
 	PTF_OP(PTF_IOC_RULE_ARM, ptf_rule_arm, ptf_ioc_rule_arm, out_pages, out_pages),
 	PTF_OP_IN(PTF_IOC_HELD_ANSWER, ptf_action_answer, ptf_ioc_held_answer, content),
+	PTF_OP(PTF_IOC_FILE_MAPPERS, ptf_mappers_query,
+	       ptf_ioc_file_mappers, out_rows, out_total),
 	PTF_OP(PTF_IOC_FILE_QUERY, ptf_filemap_query,
 	       ptf_ioc_file_query, out_next, out_cached_pages),
 };

@@ -140,6 +140,9 @@ bool ptf_filemap_has_cache(struct address_space *mapping);
 int ptf_filemap_advise(struct address_space *mapping, struct file *file, u32 advice,
 		       pgoff_t first, u64 nr, u64 *done, u64 *busy);
 
+/* mappers.c */
+int ptf_mappers_query(struct ptf_cmd *c);
+
 /* tlb.c */
 int ptf_tlb_init(void);
 u32 ptf_tlb_method(void);

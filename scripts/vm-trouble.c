@@ -191,6 +191,8 @@ static void trouble_usercopy(void)
 {
 	char *p = kmalloc(64, GFP_KERNEL);
 
+	/* Or the compiler would know the size, and the check not be the one. */
+	OPTIMIZER_HIDE_VAR(p);
 	if (p && copy_to_user((void __user *)0x10000, p, 64 + five))
 		kfree(p);
 }
@@ -259,7 +261,7 @@ struct trouble {
 static const struct trouble troubles[] = {
 	{ .name = "warn", .make = trouble_warn },
 	{ .name = "oops", .make = trouble_oops },
-	{ .name = "list", .make = trouble_list },
+	{ .name = "list", .make = trouble_list, .deadly = true },
 	{ .name = "mm", .make = trouble_mm },
 	{ .name = "refcount", .make = trouble_refcount },
 	{ .name = "atomic", .make = trouble_atomic },

@@ -16,7 +16,9 @@
 #include <linux/mmap_lock.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 #include "edit.h"
+#include "report.h"
 #include "rule.h"
 #include "space.h"
 #include "compat.h"
@@ -44,6 +46,10 @@ struct ptf_advice_op {
 		    unsigned long end);
 	int (*leaf)(struct ptf_walk *w, unsigned int level, void *entry,
 		    unsigned long addr, unsigned long end);
+	/* what the walk has noted, when no page table is locked any more */
+	void (*work)(struct ptf_edit *e, struct ptf_walk *w);
+	/* which VMAs, if not those of ptf_vma_refusal() */
+	int (*refusal)(struct vm_area_struct *vma);
 	u32 flags;	/* PTF_ADVISE_F_* that have a meaning for it */
 	u32 arm;	/* PTF_ARM_* that it can't do without */
 	bool write;	/* faults must be kept out: write-locked */
@@ -54,71 +60,104 @@ struct ptf_advice_op {
 /* Stash nodes got in one go: what one last-level table can use. */
 #define PTF_POOL_NODES ((u64)PTRS_PER_PTE)
 
+#define PTF_F_STRICT	PTF_ADVISE_F_STRICT
+#define PTF_F_SPLIT	(PTF_ADVISE_F_STRICT | PTF_ADVISE_F_SPLIT)
+#define PTF_F_LEAF	(PTF_F_SPLIT | PTF_ADVISE_F_PMD)
+
 static const struct ptf_advice_op ptf_advice_ops[] = {
 	[PTF_ADV_NOTPRESENT - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_hint_ptes,
-		.leaf = ptf_edit_skip_leaf,
-		.flags = PTF_ADVISE_F_STRICT | PTF_ADVISE_F_ONESHOT | PTF_ADVISE_F_GUP,
+		.leaf = ptf_edit_hint_leaf,
+		.flags = PTF_F_LEAF | PTF_ADVISE_F_ONESHOT | PTF_ADVISE_F_GUP,
 	},
 	[PTF_ADV_STASH - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_stash_ptes,
-		.leaf = ptf_edit_skip_leaf,
-		.flags = PTF_ADVISE_F_STRICT | PTF_ADVISE_F_GUP,
+		.leaf = ptf_edit_split_leaf,
+		.flags = PTF_F_SPLIT | PTF_ADVISE_F_GUP,
 		.arm = PTF_ARM_STASH,
 		.write = true,
 	},
 	[PTF_ADV_STICKY - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_hint_ptes,
-		.leaf = ptf_edit_skip_leaf,
-		.flags = PTF_ADVISE_F_STRICT | PTF_ADVISE_F_GUP,
+		.leaf = ptf_edit_split_leaf,
+		.flags = PTF_F_SPLIT | PTF_ADVISE_F_GUP,
 		.arm = PTF_ARM_EXACT | PTF_ARM_RULE,
 		.mark = PTF_MARK_STICKY,
 	},
 	[PTF_ADV_POISON - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_hint_ptes,
-		.leaf = ptf_edit_skip_leaf,
-		.flags = PTF_ADVISE_F_STRICT,
+		.leaf = ptf_edit_split_leaf,
+		.flags = PTF_F_SPLIT,
 		.arm = PTF_ARM_EXACT | PTF_ARM_RULE | PTF_ARM_GUP,
 		.mark = PTF_MARK_POISON,
 	},
 	[PTF_ADV_UNPOISON - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_unhint_ptes,
-		.leaf = ptf_edit_skip_leaf,
-		.flags = PTF_ADVISE_F_STRICT,
+		.leaf = ptf_edit_unhint_leaf,
+		.flags = PTF_F_STRICT,
 	},
 	[PTF_ADV_WRPROTECT - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_wrprotect_ptes,
-		.leaf = ptf_edit_skip_leaf,
-		.flags = PTF_ADVISE_F_STRICT,
+		.leaf = ptf_edit_wrprotect_leaf,
+		.flags = PTF_F_LEAF,
 	},
 	[PTF_ADV_WRUNPROTECT - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_wrunprotect_ptes,
-		.leaf = ptf_edit_skip_leaf,
-		.flags = PTF_ADVISE_F_STRICT,
+		.leaf = ptf_edit_wrunprotect_leaf,
+		.flags = PTF_F_LEAF,
 	},
 	[PTF_ADV_OLD - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_old_ptes,
-		.leaf = ptf_edit_skip_leaf,
-		.flags = PTF_ADVISE_F_STRICT,
+		.leaf = ptf_edit_old_leaf,
+		.flags = PTF_F_LEAF,
 	},
 	[PTF_ADV_CLEAN - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_clean_ptes,
 		.leaf = ptf_edit_skip_leaf,
-		.flags = PTF_ADVISE_F_STRICT,
+		.flags = PTF_F_STRICT,
 	},
 	[PTF_ADV_UNMAP_FILE - PTF_ADV_BASE] = {
 		.file = true,
 	},
+	[PTF_ADV_UNMAP_FILE_COW - PTF_ADV_BASE] = {
+		.file = true,
+	},
+	[PTF_ADV_ZAP - PTF_ADV_BASE] = {
+		.ptes = ptf_zap_ptes,
+		.leaf = ptf_zap_leaf,
+		.work = ptf_zap_work,
+		.refusal = ptf_zap_refusal,
+		.flags = PTF_F_STRICT,
+		.write = true,
+	},
 	[PTF_ADV_EVICT - PTF_ADV_BASE] = {
 		.file = true,
+	},
+	[PTF_ADV_MIGRATE - PTF_ADV_BASE] = {
+		.ptes = ptf_migrate_ptes,
+		.leaf = ptf_edit_split_leaf,
+		.work = ptf_migrate_work,
+		.flags = PTF_F_SPLIT,
+	},
+	[PTF_ADV_UNSHARE - PTF_ADV_BASE] = {
+		.ptes = ptf_unshare_ptes,
+		.leaf = ptf_unshare_leaf,
+		.work = ptf_unshare_work,
+		.flags = PTF_F_SPLIT,
+	},
+	[PTF_ADV_SPLIT - PTF_ADV_BASE] = {
+		.ptes = ptf_split_ptes,
+		.leaf = ptf_split_leaf,
+		.work = ptf_split_work,
+		.flags = PTF_F_STRICT,
 	},
 	[PTF_ADV_RESET - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_unhint_ptes,	/* not called */
 	},
 	[PTF_ADV_PRESENT - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_unhint_ptes,
-		.leaf = ptf_edit_skip_leaf,
-		.flags = PTF_ADVISE_F_STRICT,
+		.leaf = ptf_edit_unhint_leaf,
+		.flags = PTF_F_STRICT,
 	},
 };
 
@@ -153,8 +192,8 @@ static int ptf_advise_hole(struct ptf_walk *w, unsigned long addr, unsigned long
  * Work on [pos, end) under mmap_lock, VMA by VMA. Leaves in w->next where it
  * stopped; answers as ptf_walk_range() does.
  */
-static int ptf_advise_locked(struct ptf_walk *w, unsigned long pos,
-			     unsigned long end, bool write)
+static int ptf_advise_locked(struct ptf_walk *w, unsigned long pos, unsigned long end,
+			     const struct ptf_advice_op *op)
 {
 	struct vm_area_struct *vma;
 	unsigned long stop;
@@ -169,12 +208,12 @@ static int ptf_advise_locked(struct ptf_walk *w, unsigned long pos,
 		} else {
 			stop = min(vma->vm_end, end);
 			w->vma = vma;
-			why = ptf_vma_refusal(vma);
+			why = unlikely(op->refusal) ? op->refusal(vma) : ptf_vma_refusal(vma);
 			if (why >= 0) {
 				w->next = stop;
 				ret = ptf_edit_skip(w, pos, stop, why);
 			} else {
-				if (write)
+				if (op->write)
 					ptf_vma_start_write(vma);
 				ret = ptf_walk_range(w, pos, stop);
 			}
@@ -224,25 +263,46 @@ static void ptf_advise_unstash(struct ptf_edit *e, struct ptf_walk *w)
 		ptf_space_put(sp);
 }
 
-/*
- * One stretch under the lock, with the flush that its edits owe, and what had
- * to wait until no page table was locked any more.
- */
-static int ptf_advise_stretch(struct ptf_edit *e, struct ptf_walk *w,
-			      unsigned long pos, unsigned long end, bool write)
+/* A huge page is in the way: split it, and go on at the same place. */
+static void ptf_advise_split(struct ptf_edit *e, struct ptf_walk *w)
+{
+	struct vm_area_struct *vma = find_vma(w->mm, e->split_addr);
+
+	e->split = false;
+	e->split_failed = ptf_migrate_split(vma, e->split_addr) != 0;
+}
+
+/* What had to wait until no page table was locked any more. */
+static noinline void ptf_advise_after(struct ptf_edit *e, struct ptf_walk *w,
+				      const struct ptf_advice_op *op)
+{
+	if (e->stash_nr)
+		ptf_advise_unstash(e, w);
+	if (e->batch && e->batch->nr) {
+		op->work(e, w);
+		e->batch->nr = 0;
+		e->batch->pages = 0;
+	}
+	if (e->split)
+		ptf_advise_split(e, w);
+}
+
+/* One stretch under the lock, with the flush that its edits owe. */
+static int ptf_advise_stretch(struct ptf_edit *e, struct ptf_walk *w, unsigned long pos,
+			      unsigned long end, const struct ptf_advice_op *op)
 {
 	int ret;
 
 	inc_tlb_flush_pending(w->mm);
-	ret = ptf_advise_locked(w, pos, end, write);
+	ret = ptf_advise_locked(w, pos, end, op);
 	if (e->need_flush) {
 		ptf_tlb_flush_all();
 		e->need_flush = false;
 		e->a->out_flushes++;
 	}
 	dec_tlb_flush_pending(w->mm);
-	if (e->stash_nr)
-		ptf_advise_unstash(e, w);
+	if (unlikely(e->stash_nr || e->batch || e->split))
+		ptf_advise_after(e, w, op);
 	return ret;
 }
 
@@ -284,7 +344,8 @@ static int ptf_advise_provide(struct ptf_edit *e, bool locked, unsigned long pos
 }
 
 /* All or nothing: look first, edit after, and never let the lock go between. */
-static int ptf_advise_strict(struct ptf_edit *e, struct ptf_walk *w, bool write)
+static int ptf_advise_strict(struct ptf_edit *e, struct ptf_walk *w,
+			     const struct ptf_advice_op *op)
 {
 	struct ptf_ioc_range_advise *a = e->a;
 	unsigned long pos;
@@ -292,12 +353,12 @@ static int ptf_advise_strict(struct ptf_edit *e, struct ptf_walk *w, bool write)
 	int ret;
 
 again:
-	if (ptf_advise_lock(w->mm, write))
+	if (ptf_advise_lock(w->mm, op->write))
 		return -EINTR;
 	e->dry = true;
 	pos = a->start;
 	do {
-		ret = ptf_advise_locked(w, pos, a->end, write);
+		ret = ptf_advise_locked(w, pos, a->end, op);
 		pos = w->next;
 		if (fatal_signal_pending(current))
 			ret = -EINTR;
@@ -308,7 +369,7 @@ again:
 	a->out_same_pages = 0;
 	a->out_large_pages = 0;
 	if (ret == PTF_WALK_BREAK) {
-		ptf_advise_unlock(w->mm, write);
+		ptf_advise_unlock(w->mm, op->write);
 		ret = ptf_advise_provide(e, false, pos);
 		if (ret)
 			return ret;
@@ -318,7 +379,7 @@ again:
 		a->out_next = ret == PTF_WALK_STOP ? w->next : a->start;
 		goto unlock;
 	}
-	if (write) {
+	if (op->arm & PTF_ARM_STASH) {
 		ret = pages > INT_MAX ? -ENOMEM : ptf_stash_pool_fill(&e->pool, pages);
 		if (ret)
 			goto unlock;
@@ -326,7 +387,7 @@ again:
 	e->dry = false;
 	/* What changed since the look is skipped and counted, and no success. */
 	for (pos = a->start; pos < a->end; pos = w->next) {
-		ret = ptf_advise_stretch(e, w, pos, a->end, write);
+		ret = ptf_advise_stretch(e, w, pos, a->end, op);
 		cond_resched();
 		if (ret == PTF_WALK_BREAK && e->need)
 			ret = ptf_advise_provide(e, true, w->next);
@@ -337,11 +398,12 @@ again:
 		ret = e->first_skip >= 0 ? PTF_WALK_STOP : 0;
 	a->out_next = w->next;
 unlock:
-	ptf_advise_unlock(w->mm, write);
+	ptf_advise_unlock(w->mm, op->write);
 	return ret;
 }
 
-static int ptf_advise_loose(struct ptf_edit *e, struct ptf_walk *w, bool write)
+static int ptf_advise_loose(struct ptf_edit *e, struct ptf_walk *w,
+			    const struct ptf_advice_op *op)
 {
 	struct ptf_ioc_range_advise *a = e->a;
 	unsigned long pos = a->start;
@@ -353,12 +415,12 @@ static int ptf_advise_loose(struct ptf_edit *e, struct ptf_walk *w, bool write)
 			if (ret)
 				break;
 		}
-		if (ptf_advise_lock(w->mm, write)) {
+		if (ptf_advise_lock(w->mm, op->write)) {
 			ret = -EINTR;
 			break;
 		}
-		ret = ptf_advise_stretch(e, w, pos, a->end, write);
-		ptf_advise_unlock(w->mm, write);
+		ret = ptf_advise_stretch(e, w, pos, a->end, op);
+		ptf_advise_unlock(w->mm, op->write);
 		pos = w->next;
 		a->out_next = pos;
 		if (ret == PTF_WALK_BREAK && fatal_signal_pending(current))
@@ -385,10 +447,94 @@ static void ptf_advise_skip(struct ptf_edit *e, u64 pages, int why)
 	e->a->out_skipped_pages[why] += pages;
 }
 
+/* Private copies that UNMAP_FILE_COW is about to drop, or has left. */
+struct ptf_copies {
+	struct address_space *mapping;
+	u64 nr;
+};
+
+static int ptf_advise_copies_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
+				  unsigned long end)
+{
+	struct ptf_copies *c = w->priv;
+	struct ptf_filemap_entry fe;
+	struct page *page;
+	pgoff_t index;
+	pte_t pte;
+
+	for (; addr != end; ptep++, addr += PAGE_SIZE) {
+		pte = ptep_get(ptep);
+		if (pte_none(pte))
+			continue;
+		page = pte_present(pte) ? ptf_edit_page(pte) : NULL;
+		if (pte_present(pte) ? !page || !PageAnon(page) :
+		    ptf_entry_state(w->vma, pte) != PTF_STATE_SWAP)
+			continue;
+		/* mapped somewhere else as well: counted there */
+		index = linear_page_index(w->vma, addr);
+		if (ptf_filemap_next(c->mapping, index, index, &fe) &&
+		    fe.state == PTF_FILEMAP_PRESENT && fe.info.mapcount)
+			continue;
+		c->nr++;
+	}
+	return 0;
+}
+
+static int ptf_advise_copies_leaf(struct ptf_walk *w, unsigned int level, void *entry,
+				  unsigned long addr, unsigned long end)
+{
+	return 0;
+}
+
+static int ptf_advise_copies_hole(struct ptf_walk *w, unsigned long addr, unsigned long end)
+{
+	return 0;
+}
+
+/* Those of a file's private mapping; mmap_lock is held. */
+static u64 ptf_advise_copies(struct vm_area_struct *vma, unsigned long start,
+			     unsigned long end)
+{
+	struct ptf_copies c = { .mapping = vma->vm_file->f_mapping };
+	struct ptf_walk w = {
+		.mm = vma->vm_mm,
+		.vma = vma,
+		.next = start,
+		.priv = &c,
+		.ptes = ptf_advise_copies_ptes,
+		.leaf = ptf_advise_copies_leaf,
+		.hole = ptf_advise_copies_hole,
+	};
+
+	if (!ptf_vma_is_cow(vma))
+		return 0;
+	while (w.next < end && !fatal_signal_pending(current)) {
+		ptf_walk_range(&w, w.next, end);
+		cond_resched();
+	}
+	return c.nr;
+}
+
+/* How many of them are still there; nobody has held a lock meanwhile. */
+static u64 ptf_advise_copies_left(struct mm_struct *mm, struct file *file,
+				  unsigned long start, unsigned long end)
+{
+	struct vm_area_struct *vma;
+	u64 nr = 0;
+
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, start);
+	if (vma && vma->vm_file && vma->vm_file->f_mapping == file->f_mapping)
+		nr = ptf_advise_copies(vma, start, min(end, vma->vm_end));
+	mmap_read_unlock(mm);
+	return nr;
+}
+
 /* One VMA's part of a file, with no lock held: it may write and wait. */
 static int ptf_advise_file(struct ptf_edit *e, struct file *file, pgoff_t first,
-			   unsigned long nr)
+			   unsigned long nr, u64 copies)
 {
+	unsigned long start = e->a->out_next, end = start + nr * PAGE_SIZE;
 	u64 done = 0, busy = 0;
 	int err;
 
@@ -398,6 +544,9 @@ static int ptf_advise_file(struct ptf_edit *e, struct file *file, pgoff_t first,
 	}
 	err = ptf_filemap_advise(file->f_mapping, file, e->a->advice, first, nr,
 				 &done, &busy);
+	if (copies)
+		done += copies - min(copies, ptf_advise_copies_left(e->t->mm, file, start,
+								   end));
 	e->a->out_done_pages += done;
 	ptf_advise_skip(e, busy, PTF_SKIP_BUSY);
 	ptf_advise_skip(e, nr - min_t(u64, nr, done + busy), PTF_SKIP_EMPTY);
@@ -414,11 +563,13 @@ static int ptf_advise_files(struct ptf_edit *e)
 	struct file *file;
 	pgoff_t first = 0;
 	int ret = 0, why;
+	u64 copies;
 
 	while (!ret && a->out_next < a->end) {
 		if (mmap_read_lock_killable(mm))
 			return -EINTR;
 		file = NULL;
+		copies = 0;
 		why = PTF_SKIP_HOLE;
 		vma = find_vma(mm, a->out_next);
 		if (!vma || vma->vm_start > a->out_next) {
@@ -433,12 +584,14 @@ static int ptf_advise_files(struct ptf_edit *e)
 			    ptf_filemap_has_cache(vma->vm_file->f_mapping)) {
 				file = get_file(vma->vm_file);
 				first = linear_page_index(vma, a->out_next);
+				copies = a->advice == PTF_ADV_UNMAP_FILE_COW ?
+					ptf_advise_copies(vma, a->out_next, stop) : 0;
 			}
 		}
 		mmap_read_unlock(mm);
 		nr = (stop - a->out_next) >> PAGE_SHIFT;
 		if (file) {
-			ret = ptf_advise_file(e, file, first, nr);
+			ret = ptf_advise_file(e, file, first, nr, copies);
 			fput(file);
 		} else {
 			ptf_advise_skip(e, nr, why);
@@ -507,6 +660,9 @@ static int ptf_advise_check(const struct ptf_ioc_range_advise *a)
 	if (!op)
 		return a->advice > PTF_ADV_BASE && a->advice <= PTF_ADV_LAST ?
 			-EOPNOTSUPP : -EINVAL;
+	/* private copies are other processes' data */
+	if (a->advice == PTF_ADV_UNMAP_FILE_COW && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
 	return a->flags & ~op->flags ? -EOPNOTSUPP : 0;
 }
 
@@ -524,6 +680,11 @@ static int ptf_advise_prepare(struct ptf_edit *e, const struct ptf_advice_op *op
 		err = ptf_target_arm(t, arm);
 		if (err)
 			return err;
+	}
+	/* core mm does the rest, and flushes by itself */
+	if (op->work) {
+		e->batch = kzalloc(sizeof(*e->batch), GFP_KERNEL_ACCOUNT);
+		return e->batch ? 0 : -ENOMEM;
 	}
 	/* devices that share the page tables keep translations of their own */
 	if (op->ptes && ptf_mm_has_pasid(t->mm))
@@ -587,11 +748,13 @@ int ptf_advise_target(struct ptf_target *t, struct ptf_ioc_range_advise *a, bool
 	if (op->file)
 		ret = ptf_advise_files(&e);
 	else if (a->flags & PTF_ADVISE_F_STRICT)
-		ret = ptf_advise_strict(&e, &w, op->write);
+		ret = ptf_advise_strict(&e, &w, op);
 	else
-		ret = ptf_advise_loose(&e, &w, op->write);
+		ret = ptf_advise_loose(&e, &w, op);
 	if (e.pool)
 		ptf_stash_pool_free(&e.pool);
+	if (unlikely(e.batch))
+		kfree(e.batch);
 	/* a skip that ended a strict look, or was all that happened */
 	if ((ret == PTF_WALK_STOP || !ret) && e.first_skip >= 0 &&
 	    (ret || !(a->out_done_pages | a->out_same_pages)))

@@ -266,6 +266,41 @@ static inline pte_t ptf_pte_mkwrite(pte_t pte)
 #endif
 }
 
+static inline pmd_t ptf_pmd_mkwrite(pmd_t pmd)
+{
+#if PTF_KERNEL(6, 6)
+	return pmd_clear_saveddirty(pmd_mkwrite_novma(pmd));
+#else
+	return pmd_mkwrite(pmd);
+#endif
+}
+
+/*
+ * migrate_vma_setup() splits a huge page that it meets; since 6.19 only if its
+ * memory is selected.
+ */
+#if PTF_KERNEL(6, 19)
+#define PTF_SPLIT_SELECT MIGRATE_VMA_SELECT_SYSTEM
+#else
+#define PTF_SPLIT_SELECT 0
+#endif
+
+/* ... and a large folio that is mapped by small entries (6.18). */
+#define PTF_MIGRATE_LARGE PTF_KERNEL(6, 18)
+
+/* Drop the entries of part of a VMA: one job under three exported names. */
+static inline void ptf_vma_zap(struct vm_area_struct *vma, unsigned long start,
+			       unsigned long end)
+{
+#if PTF_KERNEL(7, 3)
+	zap_vma_range(vma, start, end - start);
+#elif PTF_KERNEL(6, 3)
+	zap_page_range_single(vma, start, end - start, NULL);
+#else
+	zap_page_range(vma, start, end - start);
+#endif
+}
+
 /*
  * How many entries map the folio or page, as far as the kernel counts it. For
  * a large folio newer kernels only keep the sum over its pages.

@@ -37,24 +37,30 @@ static u8 ptf_drive_result(vm_fault_t ret)
 	return ret & VM_FAULT_MAJOR ? PTF_FAULTED_MAJOR : PTF_FAULTED_MINOR;
 }
 
-/* One page. Answers PTF_FAULTED_* or -EINTR; takes and drops mmap_lock. */
+/*
+ * One page. Answers PTF_FAULTED_* or -EINTR; takes and drops mmap_lock. @next is
+ * the first page that the answer need not hold for.
+ */
 static int ptf_drive_one(struct mm_struct *mm, unsigned long addr, u32 access,
-			 unsigned int flags)
+			 unsigned int flags, unsigned long *next)
 {
 	unsigned int tries;
 	struct vm_area_struct *vma;
 	bool major = false;
 	vm_fault_t ret;
 
+	*next = addr + PAGE_SIZE;
 	for (tries = 0; tries < PTF_DRIVE_TRIES; tries++) {
 		if (fatal_signal_pending(current) || mmap_read_lock_killable(mm))
 			return -EINTR;
 		vma = find_vma(mm, addr);
 		if (!vma || vma->vm_start > addr) {
+			*next = vma ? vma->vm_start : ULONG_MAX;
 			mmap_read_unlock(mm);
 			return PTF_FAULTED_HOLE;
 		}
 		if (!ptf_drive_permitted(vma, access)) {
+			*next = vma->vm_end;
 			mmap_read_unlock(mm);
 			return PTF_FAULTED_ACCESS;
 		}
@@ -77,14 +83,14 @@ static int ptf_drive_one(struct mm_struct *mm, unsigned long addr, u32 access,
 	return PTF_FAULTED_RETRY;
 }
 
-static void ptf_drive_count(struct ptf_ioc_range_fault *a, u8 result)
+static void ptf_drive_count(struct ptf_ioc_range_fault *a, u8 result, u64 pages)
 {
 	if (result == PTF_FAULTED_MINOR)
-		a->out_minor++;
+		a->out_minor += pages;
 	else if (result == PTF_FAULTED_MAJOR)
-		a->out_major++;
+		a->out_major += pages;
 	else
-		a->out_failed++;
+		a->out_failed += pages;
 }
 
 /* Up to PTF_DRIVE_RESULTS pages, then their results go out. */
@@ -92,17 +98,21 @@ static int ptf_drive_some(struct ptf_ioc_range_fault *a, struct mm_struct *mm,
 			  unsigned int flags)
 {
 	u64 base = (a->out_next - a->start) >> PAGE_SHIFT;
+	bool each = a->results || a->flags & PTF_FAULT_F_STOP;
 	u8 results[PTF_DRIVE_RESULTS];
 	unsigned int nr = 0;
+	unsigned long next;
 	int ret = 0;
 
 	while (nr < PTF_DRIVE_RESULTS && a->out_next < a->end) {
-		ret = ptf_drive_one(mm, a->out_next, a->access, flags);
+		ret = ptf_drive_one(mm, a->out_next, a->access, flags, &next);
 		if (ret < 0)
 			break;
 		results[nr++] = ret;
-		ptf_drive_count(a, ret);
-		a->out_next += PAGE_SIZE;
+		/* a hole of many terabytes is one answer, if nobody wants them all */
+		next = each ? a->out_next + PAGE_SIZE : min_t(u64, next, a->end);
+		ptf_drive_count(a, ret, (next - a->out_next) >> PAGE_SHIFT);
+		a->out_next = next;
 		if (ret > PTF_FAULTED_MAJOR && a->flags & PTF_FAULT_F_STOP)
 			break;
 		cond_resched();

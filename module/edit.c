@@ -39,17 +39,6 @@ int ptf_edit_skip_leaf(struct ptf_walk *w, unsigned int level, void *entry,
 }
 
 /*
- * The page of a present entry, if core mm counts it: vm_normal_page() without
- * its look at VM_PFNMAP (such VMAs never get here).
- */
-static struct page *ptf_edit_page(pte_t pte)
-{
-	if (pte_special(pte) || ptf_pte_devmap(pte))
-		return NULL;
-	return pfn_to_page(pte_pfn(pte));
-}
-
-/*
  * Pinned for DMA, as far as the reference count tells. For file pages the
  * references of their mappings are no pins, however many there are.
  */
@@ -62,6 +51,11 @@ static noinline bool ptf_edit_pinned_slow(struct folio *folio, struct page *page
 		return true;
 	return folio_ref_count(folio) - (int)ptf_page_mapcount(folio, page) >=
 	       GUP_PIN_COUNTING_BIAS;
+}
+
+bool ptf_edit_page_pinned(struct folio *folio, struct page *page)
+{
+	return ptf_edit_pinned_slow(folio, page, folio_test_large(folio));
 }
 
 static __always_inline bool ptf_edit_pinned(struct folio *folio, struct page *page,
@@ -91,14 +85,13 @@ static __always_inline int ptf_edit_hint_why(struct vm_area_struct *vma, pte_t p
 	return ptf_edit_pinned(folio, page, *large) ? PTF_SKIP_PINNED : -1;
 }
 
-static int ptf_edit_absent_why(pte_t pte)
+int ptf_edit_absent_why(pte_t pte)
 {
 	return pte_none(pte) ? PTF_SKIP_EMPTY : PTF_SKIP_SWAPPED;
 }
 
 /* Who took this entry, if it is one that was taken; NULL if not. */
-static struct ptf_target *ptf_edit_stasher(struct ptf_edit *e, unsigned long addr,
-					   pte_t pte)
+struct ptf_target *ptf_edit_stasher(struct ptf_edit *e, unsigned long addr, pte_t pte)
 {
 	struct ptf_target *owner = NULL;
 	struct ptf_space *sp;
@@ -514,4 +507,259 @@ int ptf_edit_stash_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 		e->a->out_done_pages++;
 	}
 	return 0;
+}
+
+/* ---- huge pages, as a whole or split first ---- */
+
+/* Pages for work that has to wait until no page table is locked. */
+int ptf_edit_collect(struct ptf_walk *w, unsigned long addr, unsigned long end)
+{
+	struct ptf_edit *e = w->priv;
+	struct ptf_batch *b = e->batch;
+	struct ptf_batch_run *last = b->nr ? &b->run[b->nr - 1] : NULL;
+
+	if (e->dry) {
+		e->a->out_done_pages += (end - addr) >> PAGE_SHIFT;
+		return 0;
+	}
+	b->pages += (end - addr) >> PAGE_SHIFT;
+	if (last && last->end == addr && addr != w->vma->vm_start)
+		last->end = end;
+	else
+		b->run[b->nr++] = (struct ptf_batch_run){ addr, end };
+	if (b->nr < PTF_BATCH_RUNS && b->pages < PTF_BATCH_PAGES)
+		return 0;
+	w->next = end;
+	return PTF_WALK_BREAK;
+}
+
+/* Why a leaf can't be worked on at all, or -1. */
+static int ptf_edit_leaf_why(struct ptf_walk *w, unsigned int level, pmd_t pmd)
+{
+	if (level != PTF_LEVEL_PMD)
+		return PTF_SKIP_THP;
+	if (!pmd_present(pmd))
+		return PTF_SKIP_SWAPPED;
+	/* a driver's huge pages are not counted as others are */
+	if (w->vma->vm_flags & VM_MIXEDMAP)
+		return PTF_SKIP_SPECIAL;
+	if (ptf_vma_uffd_rwp(w->vma) && ptf_pmd_uffd(pmd))
+		return PTF_SKIP_FOREIGN;
+	return -1;
+}
+
+/* A leaf is edited as one if that is asked for and all of it is in the range. */
+static bool ptf_edit_leaf_whole(struct ptf_edit *e, unsigned long addr, unsigned long end)
+{
+	return e->a->flags & PTF_ADVISE_F_PMD && end - addr == PMD_SIZE;
+}
+
+/* The shared huge zero page is the only one in such a VMA that is not anonymous. */
+static bool ptf_edit_leaf_zero(struct vm_area_struct *vma, pmd_t pmd)
+{
+	return vma_is_anonymous(vma) && !PageAnon(pmd_page(pmd));
+}
+
+static bool ptf_edit_leaf_pinned(struct vm_area_struct *vma, pmd_t pmd)
+{
+	struct page *page = pmd_page(pmd);
+
+	return !ptf_edit_leaf_zero(vma, pmd) && ptf_edit_page_pinned(page_folio(page), page);
+}
+
+/*
+ * Split first, if that is asked for, then come back for the entries. Entries of
+ * a file's huge page would be empty then: it is left alone.
+ */
+static int ptf_edit_leaf_split(struct ptf_walk *w, pmd_t pmd, unsigned long addr,
+			       unsigned long end)
+{
+	struct ptf_edit *e = w->priv;
+
+	if (!(e->a->flags & PTF_ADVISE_F_SPLIT) || !vma_is_anonymous(w->vma))
+		return ptf_edit_skip(w, addr, end, PTF_SKIP_THP);
+	if (ptf_edit_leaf_pinned(w->vma, pmd))
+		return ptf_edit_skip(w, addr, end, PTF_SKIP_PINNED);
+	if (ptf_edit_leaf_zero(w->vma, pmd) &&
+	    (e->a->advice == PTF_ADV_STASH || e->a->advice == PTF_ADV_MIGRATE))
+		return ptf_edit_skip(w, addr, end, PTF_SKIP_KIND);
+	if (e->dry) {
+		e->a->out_done_pages += (end - addr) >> PAGE_SHIFT;
+		return 0;
+	}
+	if (e->split_failed && !((e->split_addr ^ addr) & PMD_MASK))
+		return ptf_edit_skip(w, addr, end, PTF_SKIP_BUSY);
+	e->split = true;
+	e->split_addr = addr;
+	w->next = addr;
+	return PTF_WALK_BREAK;
+}
+
+/* For advice that has nothing to do with a leaf but to split it. */
+int ptf_edit_split_leaf(struct ptf_walk *w, unsigned int level, void *entry,
+			unsigned long addr, unsigned long end)
+{
+	pmd_t pmd = level == PTF_LEVEL_PMD ? READ_ONCE(*(pmd_t *)entry) : __pmd(0);
+	int why = ptf_edit_leaf_why(w, level, pmd);
+
+	if (why >= 0)
+		return ptf_edit_skip(w, addr, end, why);
+	return ptf_edit_leaf_split(w, pmd, addr, end);
+}
+
+static int ptf_edit_leaf_did(struct ptf_walk *w, unsigned long addr, unsigned long end)
+{
+	struct ptf_edit *e = w->priv;
+
+	e->a->out_done_pages += (end - addr) >> PAGE_SHIFT;
+	if (!e->dry)
+		e->need_flush = true;
+	return 0;
+}
+
+static int ptf_edit_leaf_same(struct ptf_walk *w, unsigned long addr, unsigned long end)
+{
+	struct ptf_edit *e = w->priv;
+
+	e->a->out_same_pages += (end - addr) >> PAGE_SHIFT;
+	return 0;
+}
+
+int ptf_edit_hint_leaf(struct ptf_walk *w, unsigned int level, void *entry,
+		       unsigned long addr, unsigned long end)
+{
+	pmd_t *pmdp = entry, pmd = level == PTF_LEVEL_PMD ? READ_ONCE(*pmdp) : __pmd(0);
+	int why = ptf_edit_leaf_why(w, level, pmd);
+	struct ptf_edit *e = w->priv;
+
+	if (why >= 0)
+		return ptf_edit_skip(w, addr, end, why);
+	if (pmd_protnone(pmd))
+		return ptf_edit_leaf_same(w, addr, end);
+	if (!ptf_edit_leaf_whole(e, addr, end))
+		return ptf_edit_leaf_split(w, pmd, addr, end);
+	if (ptf_edit_leaf_pinned(w->vma, pmd))
+		return ptf_edit_skip(w, addr, end, PTF_SKIP_PINNED);
+	/* one fault brings all of them back, whoever heals */
+	e->a->out_large_pages += PTRS_PER_PMD;
+	if (!e->dry) {
+		pmd = ptf_arch_pmd_take(w->vma, addr, pmdp);
+		ptf_arch_pmd_set(w->vma, addr, pmdp, ptf_arch_pmd_mkhint(pmd));
+	}
+	return ptf_edit_leaf_did(w, addr, end);
+}
+
+/* May a leaf be writable without a fault? See ptf_edit_may_write(). */
+static bool ptf_edit_leaf_may_write(struct vm_area_struct *vma, pmd_t pmd)
+{
+	if (!(vma->vm_flags & VM_WRITE) || ptf_pmd_uffd(pmd))
+		return false;
+	if (pmd_protnone(pmd) && ptf_arch_pmd_was_writable(pmd))
+		return true;
+	if (IS_ENABLED(CONFIG_MEM_SOFT_DIRTY) &&
+	    !(vma->vm_flags & VM_SOFTDIRTY) && !pmd_soft_dirty(pmd))
+		return false;
+	if (!(vma->vm_flags & VM_SHARED))
+		return PageAnon(pmd_page(pmd)) && PageAnonExclusive(pmd_page(pmd));
+	return pmd_dirty(pmd);
+}
+
+/* Make a huge page's hint what it was; its table is locked. Nothing to flush. */
+bool ptf_edit_unhint_pmd(struct vm_area_struct *vma, pmd_t *pmdp, unsigned long addr)
+{
+	pmd_t pmd = READ_ONCE(*pmdp);
+
+	if (!pmd_present(pmd) || !pmd_protnone(pmd) || vma->vm_flags & VM_MIXEDMAP)
+		return false;
+	if (ptf_vma_uffd_rwp(vma) && ptf_pmd_uffd(pmd))
+		return false;
+	pmd = ptf_arch_pmd_unhint(pmd, vma->vm_page_prot, ptf_edit_leaf_may_write(vma, pmd));
+	ptf_arch_pmd_set(vma, addr, pmdp, pmd);
+	return true;
+}
+
+/* PRESENT: the hint of a huge page is undone as a whole, whatever the range. */
+int ptf_edit_unhint_leaf(struct ptf_walk *w, unsigned int level, void *entry,
+			 unsigned long addr, unsigned long end)
+{
+	pmd_t *pmdp = entry, pmd = level == PTF_LEVEL_PMD ? READ_ONCE(*pmdp) : __pmd(0);
+	int why = ptf_edit_leaf_why(w, level, pmd);
+	struct ptf_edit *e = w->priv;
+
+	if (why >= 0)
+		return ptf_edit_skip(w, addr, end, why);
+	if (!pmd_protnone(pmd))
+		return ptf_edit_leaf_same(w, addr, end);
+	e->a->out_done_pages += (end - addr) >> PAGE_SHIFT;
+	if (!e->dry)
+		ptf_edit_unhint_pmd(w->vma, pmdp, addr);
+	return 0;
+}
+
+int ptf_edit_wrprotect_leaf(struct ptf_walk *w, unsigned int level, void *entry,
+			    unsigned long addr, unsigned long end)
+{
+	pmd_t *pmdp = entry, pmd = level == PTF_LEVEL_PMD ? READ_ONCE(*pmdp) : __pmd(0);
+	int why = ptf_edit_leaf_why(w, level, pmd);
+	struct ptf_edit *e = w->priv;
+
+	if (why < 0 && !(w->vma->vm_flags & VM_WRITE))
+		why = PTF_SKIP_READONLY;
+	if (why >= 0)
+		return ptf_edit_skip(w, addr, end, why);
+	if (!ptf_edit_leaf_whole(e, addr, end))
+		return ptf_edit_leaf_split(w, pmd, addr, end);
+	if (!pmd_write(pmd))
+		return ptf_edit_leaf_same(w, addr, end);
+	if (!e->dry) {
+		pmd = ptf_arch_pmd_take(w->vma, addr, pmdp);
+		ptf_arch_pmd_set(w->vma, addr, pmdp, pmd_wrprotect(pmd));
+	}
+	return ptf_edit_leaf_did(w, addr, end);
+}
+
+int ptf_edit_wrunprotect_leaf(struct ptf_walk *w, unsigned int level, void *entry,
+			      unsigned long addr, unsigned long end)
+{
+	pmd_t *pmdp = entry, pmd = level == PTF_LEVEL_PMD ? READ_ONCE(*pmdp) : __pmd(0);
+	int why = ptf_edit_leaf_why(w, level, pmd);
+	struct ptf_edit *e = w->priv;
+
+	if (why < 0 && !(w->vma->vm_flags & VM_WRITE))
+		why = PTF_SKIP_READONLY;
+	if (why >= 0)
+		return ptf_edit_skip(w, addr, end, why);
+	if (!ptf_edit_leaf_whole(e, addr, end))
+		return ptf_edit_leaf_split(w, pmd, addr, end);
+	if (pmd_write(pmd))
+		return ptf_edit_leaf_same(w, addr, end);
+	if (pmd_protnone(pmd) || !ptf_edit_leaf_may_write(w->vma, pmd))
+		return ptf_edit_skip(w, addr, end, PTF_SKIP_KIND);
+	if (!e->dry) {
+		pmd = ptf_arch_pmd_take(w->vma, addr, pmdp);
+		ptf_arch_pmd_set(w->vma, addr, pmdp, ptf_pmd_mkwrite(pmd));
+	}
+	return ptf_edit_leaf_did(w, addr, end);
+}
+
+int ptf_edit_old_leaf(struct ptf_walk *w, unsigned int level, void *entry,
+		      unsigned long addr, unsigned long end)
+{
+	pmd_t *pmdp = entry, pmd = level == PTF_LEVEL_PMD ? READ_ONCE(*pmdp) : __pmd(0);
+	int why = ptf_edit_leaf_why(w, level, pmd);
+	struct ptf_edit *e = w->priv;
+
+	if (why >= 0)
+		return ptf_edit_skip(w, addr, end, why);
+	if (!ptf_edit_leaf_whole(e, addr, end))
+		return ptf_edit_leaf_split(w, pmd, addr, end);
+	if (pmd_protnone(pmd))
+		return ptf_edit_skip(w, addr, end, PTF_SKIP_KIND);
+	if (!pmd_young(pmd))
+		return ptf_edit_leaf_same(w, addr, end);
+	if (!e->dry) {
+		pmd = ptf_arch_pmd_take(w->vma, addr, pmdp);
+		ptf_arch_pmd_set(w->vma, addr, pmdp, pmd_mkold(pmd));
+	}
+	return ptf_edit_leaf_did(w, addr, end);
 }

@@ -257,6 +257,39 @@ int ptf_walk_range(struct ptf_walk *w, unsigned long addr, unsigned long end)
 	return 0;
 }
 
+/**
+ * ptf_leaf_lock() - the entry that maps the huge page at an address, locked
+ * @mm: address space, mmap_lock held
+ * @addr: an address in it
+ * @ptl: the lock that is held on success
+ *
+ * Return: the PMD entry, present or not, to be unlocked by ptf_leaf_unlock();
+ * NULL if there is none, or a table
+ */
+pmd_t *ptf_leaf_lock(struct mm_struct *mm, unsigned long addr, spinlock_t **ptl)
+{
+	pmd_t *pmd = ptf_walk_to_pmd(mm, addr);
+	pmd_t val;
+
+	if (!pmd)
+		return NULL;
+	*ptl = pmd_lock(mm, pmd);
+	val = READ_ONCE(*pmd);
+	if (!pmd_none(val) && (!pmd_present(val) || pmd_leaf(val)) &&
+	    !ptf_arch_entry_is_table(pmd_val(val))) {
+		__release(*ptl);	/* for sparse, see ptf_entry_lock() */
+		return pmd;
+	}
+	spin_unlock(*ptl);
+	return NULL;
+}
+
+void ptf_leaf_unlock(spinlock_t *ptl)
+{
+	__acquire(*ptl);
+	spin_unlock(ptl);
+}
+
 static bool ptf_walk_note(struct ptf_walk_entry **e, u8 level, u16 index,
 			  u64 raw, bool leaf, bool bad)
 {

@@ -52,6 +52,10 @@ struct ptf_walk_entry {
 unsigned int ptf_walk_levels(struct mm_struct *mm, unsigned long addr,
 			     struct ptf_walk_entry e[PTF_LEVEL_NR]);
 
+/* The entry that maps a huge page. */
+pmd_t *ptf_leaf_lock(struct mm_struct *mm, unsigned long addr, spinlock_t **ptl);
+void ptf_leaf_unlock(spinlock_t *ptl);
+
 /*
  * find_vma(), by the short way first: an exact look-up costs half of a search
  * for the next VMA, and nearly always hits.

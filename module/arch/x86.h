@@ -69,6 +69,64 @@ static inline bool ptf_arch_pte_was_writable(pte_t hint)
 	return PTF_HINT_KEEPS_WRITE && pte_write(hint);
 }
 
+/*
+ * The same for an entry of the level above that maps a huge page: the bits look
+ * alike, but the frame begins higher, and only its bits are inverted.
+ */
+static inline pmd_t ptf_arch_pmd_mkhint(pmd_t pmd)
+{
+	pmdval_t old, val, keep = 0;
+
+	if (PTF_HINT_KEEPS_WRITE)
+		keep = pmd_val(pmd) & _PAGE_RW;
+	else if (pmd_write(pmd))
+		pmd = pmd_wrprotect(pmd);
+	old = pmd_val(pmd);
+	val = (old & ~PTF_PTE_PROT_BITS) | _PAGE_PROTNONE | _PAGE_ACCESSED | keep;
+	val = flip_protnone_guard(old, val, PHYSICAL_PMD_PAGE_MASK);
+	return __pmd(val);
+}
+
+static inline pmd_t ptf_arch_pmd_unhint(pmd_t hint, pgprot_t prot, bool write)
+{
+	pmdval_t old = pmd_val(hint), val;
+	pmd_t pmd;
+
+	val = old & ~(_PAGE_PROTNONE | PTF_PTE_PROT_BITS);
+	val |= pgprot_val(prot) & PTF_PTE_PROT_BITS & ~_PAGE_GLOBAL;
+	val |= _PAGE_PRESENT | _PAGE_ACCESSED;
+	val = flip_protnone_guard(old, val, PHYSICAL_PMD_PAGE_MASK);
+	pmd = __pmd(val);
+	if (write || val & _PAGE_RW)
+		pmd = ptf_pmd_mkwrite(pmd);
+	return pmd;
+}
+
+static inline bool ptf_arch_pmd_was_writable(pmd_t hint)
+{
+	return PTF_HINT_KEEPS_WRITE && pmd_write(hint);
+}
+
+/*
+ * Put another entry in the place of one that maps a huge page, in two steps, as
+ * core mm does: at no time is the place empty, which those who look without the
+ * lock would believe, and no accessed or dirty bit that a CPU sets is lost. Its
+ * table is locked.
+ *
+ * Return: what stood there
+ */
+static inline pmd_t ptf_arch_pmd_take(struct vm_area_struct *vma, unsigned long addr,
+				      pmd_t *pmdp)
+{
+	return pmdp_establish(vma, addr & PMD_MASK, pmdp, pmd_mkinvalid(*pmdp));
+}
+
+static inline void ptf_arch_pmd_set(struct vm_area_struct *vma, unsigned long addr,
+				    pmd_t *pmdp, pmd_t pmd)
+{
+	set_pmd_at(vma->vm_mm, addr & PMD_MASK, pmdp, pmd);
+}
+
 /* An entry without the bits that hold a frame number or a swap offset. */
 static inline u64 ptf_arch_entry_hide(u64 raw)
 {
@@ -82,9 +140,9 @@ static inline u64 ptf_arch_entry_pfn(u64 raw, bool large)
 {
 	u64 mask = PTE_PFN_MASK;
 
+	if (large)	/* below its frame stand other bits, which are not inverted */
+		mask = PHYSICAL_PMD_PAGE_MASK;
 	raw ^= protnone_mask(raw);
-	if (large)	/* the PAT bit stands where a small entry has a frame bit */
-		mask &= ~(u64)_PAGE_PAT_LARGE;
 	return (raw & mask) >> PAGE_SHIFT;
 }
 

@@ -4,11 +4,13 @@
  * module; the kernel's goes to the kernel, over the pidfd where it is another
  * process's memory.
  */
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -163,6 +165,8 @@ static int kernel_advise(const struct ptf_session *session,
  * rows before and after tell what moved.
  */
 
+#define SWAPOUT_TRIES 4
+
 /* PTF_SKIP_* for a row that can't be swapped out, -1 if it can. */
 static int swap_skip(const struct ptf_row *row, const struct ptf_vma *vma)
 {
@@ -209,31 +213,44 @@ static uint64_t row_end(const struct ptf_row *row)
 	return row->start + row->nr_pages * ptf_page_bytes();
 }
 
-/* One read for each page of a run, in whoever's memory it is. */
+/*
+ * One read for each page of a run, in whoever's memory it is. Not by
+ * process_vm_readv(2): it pins, and a page that is shared after a fork would be
+ * copied for that.
+ */
 static void read_pages(const struct ptf_session *session,
 		       const struct ptf_target *target,
 		       const struct ptf_row *row)
 {
 	pid_t pid = is_own(session, target) ? getpid() : target->pid;
-	struct iovec remote[64], local;
-	size_t page = ptf_page_bytes();
-	char bytes[PTF_ARRAY_SIZE(remote)];
-	uint64_t i = 0;
-	size_t n;
+	char path[32], byte;
+	uint64_t i;
+	int fd;
 
-	while (i < row->nr_pages) {
-		for (n = 0; n < PTF_ARRAY_SIZE(remote) &&
-		     i + n < row->nr_pages; n++) {
-			remote[n].iov_base =
-				(void *)(uintptr_t)(row->start + (i + n) * page);
-			remote[n].iov_len = 1;
-		}
-		local.iov_base = bytes;
-		local.iov_len = n;
-		if (process_vm_readv(pid, &local, 1, remote, n, 0) < 0)
-			return;
-		i += n;
-	}
+	snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	for (i = 0; i < row->nr_pages; i++)
+		if (pread(fd, &byte, 1, row->start + i * ptf_page_bytes()) != 1)
+			break;
+	close(fd);
+}
+
+/*
+ * Pages that have come in lately may wait on some CPU for their place on the
+ * lists that PAGEOUT takes them from, and it asks only its own CPU for them.
+ * move_pages(2) asks all CPUs, whatever it is to move: here one page to where it
+ * is already.
+ */
+static void drain_all_cpus(void)
+{
+	int node = 0, status = 0;
+	void *page = &node;
+
+	if (!syscall(SYS_move_pages, 0, 1UL, &page, NULL, &node, 0) &&
+	    node >= 0)
+		syscall(SYS_move_pages, 0, 1UL, &page, &node, &status, 0);
 }
 
 /* One PAGEOUT over every run that can go. */
@@ -245,6 +262,7 @@ static int pageout(const struct ptf_session *session,
 	size_t i;
 	int err;
 
+	drain_all_cpus();
 	for (i = 0; i < report->nr_rows; i++) {
 		const struct ptf_row *row = &report->rows[i];
 
@@ -303,6 +321,41 @@ static void wait_written(const struct ptf_session *session,
 		if (nap.tv_nsec < 64 * 1000 * 1000)
 			nap.tv_nsec *= 2;
 	}
+}
+
+/*
+ * Is any page that could go still there: mapped, or, as far as the kernel tells
+ * that, in the swap cache? Shmem is not asked for the latter, see above.
+ */
+static bool swap_left(const struct ptf_session *session,
+		      const struct ptf_target *target,
+		      const struct ptf_report *before)
+{
+	size_t page = ptf_page_bytes(), i, k;
+	struct ptf_report *after;
+	unsigned char there;
+	bool left = false;
+
+	for (i = 0; i < before->nr_rows && !left; i++) {
+		const struct ptf_row *row = &before->rows[i];
+		const struct ptf_vma *vma = ptf_report_vma(before, row);
+
+		if (swap_skip(row, vma) >= 0)
+			continue;
+		if (ptf_report_create(session, target, row->start, row_end(row),
+				      PTF_QUERY_F_HOLES, &after) < 0)
+			return false;
+		for (k = 0; k < after->nr_rows; k++)
+			left |= !in_swap(&after->rows[k]);
+		ptf_report_free(after);
+		if (vma->flags & PTF_VMA_SHMEM || !is_own(session, target))
+			continue;
+		for (k = 0; k < row->nr_pages && !left; k++)
+			left = !mincore((void *)(uintptr_t)(row->start +
+							    k * page),
+					page, &there) && there & 1;
+	}
+	return left;
 }
 
 /* What the rows say now of the pages that could go: fills in the counts. */
@@ -380,12 +433,17 @@ static int swapout(const struct ptf_session *session,
 		ret = advise_fail(op, ENOSPC, start, end, r);
 		goto out;
 	}
-	ret = any ? pageout(session, target, op, before) : 0;
-	if (!ret && any) {
+	/* a page may be busy for a moment */
+	for (i = 0; any && i < SWAPOUT_TRIES; i++) {
+		ret = pageout(session, target, op, before);
+		if (ret)
+			break;
 		wait_written(session, target, before, start, end);
 		ret = pageout(session, target, op, before);
+		if (ret || !swap_left(session, target, before))
+			break;
 	}
-	if (!ret)
+	if (ret >= 0)
 		ret = swap_count(session, target, before, r);
 	if (ret < 0)
 		goto out;

@@ -349,6 +349,17 @@ static bool ptf_action_handler(struct ptf_fault *f, vm_fault_t *ret)
 	return true;
 }
 
+/*
+ * Has the thread the page open already, for the instruction that faults? In user
+ * mode it is being stepped then.
+ */
+static bool ptf_action_is_open(const struct ptf_fault *f)
+{
+	if (f->regs && user_mode(f->regs) && !ptf_arch_step_is_on(f->regs))
+		return false;
+	return ptf_step_has(f->address & PAGE_MASK);
+}
+
 /* What an earlier fault of this access has left. True: answered. */
 static bool ptf_action_note(struct ptf_fault *f, struct ptf_note *note, vm_fault_t *ret)
 {
@@ -397,9 +408,10 @@ bool ptf_action_before(struct ptf_fault *f, vm_fault_t *ret)
 			return true;
 	}
 	if (READ_ONCE(sp->nr_marks)) {
+		f->gen = READ_ONCE(sp->mark_gen);
 		/* an instruction that comes again for the same page has one access */
 		mark = ptf_mark_find(sp, f->address & PAGE_MASK,
-				     !f->counted && !ptf_step_has(f->address & PAGE_MASK));
+				     !f->counted && !ptf_action_is_open(f));
 		f->sticky = mark & PTF_MARK_STICKY;
 		f->counted = mark;
 		if (mark & PTF_MARK_POISON) {

@@ -100,26 +100,24 @@ void ptf_queue_kill(struct ptf_queue *q)
 static void ptf_event_entry(struct ptf_fault *f, struct ptf_event *ev)
 {
 	unsigned long addr = f->address & PAGE_MASK;
-	struct mm_struct *mm = f->vma->vm_mm;
 	pte_t pte, old;
-	spinlock_t *ptl;
-	pte_t *ptep;
 
 	ev->state = PTF_STATE_NONE;
+	ev->pte = 0;
 	if (f->vma->vm_flags & VM_HUGETLB)
 		return;
-	ptep = ptf_entry_lock(mm, addr, &ptl);
-	if (!ptep)
-		return;
-	pte = ptep_get(ptep);
+	/* a snapshot: nothing is done with it */
+	pte = ptf_entry_peek(f->vma->vm_mm, addr);
 	ev->pte = pte_val(pte);
-	if (!pte_present(pte) && !pte_none(pte) && ptf_stash_find(f->sp, addr, &old)) {
+	if (likely(pte_present(pte) && pte_protnone(pte) && vma_is_accessible(f->vma))) {
+		ev->state = PTF_STATE_HINT;
+	} else if (!pte_present(pte) && !pte_none(pte) && READ_ONCE(f->sp->nr_stash) &&
+		   ptf_stash_find(f->sp, addr, &old)) {
 		ev->state = PTF_STATE_STASHED;
 		ev->pte = pte_val(old);
-	} else if (!pte_none(pte)) {
+	} else {
 		ev->state = ptf_entry_state(f->vma, pte);
 	}
-	ptf_entry_unlock(ptl);
 	if (!f->rule->q->privileged)
 		ev->pte = ptf_arch_entry_hide(ev->pte);
 }
@@ -130,22 +128,30 @@ void ptf_event_fill(struct ptf_fault *f)
 	struct ptf_event *ev = &f->ev;
 	struct ptf_queue *q = f->rule->q;
 
-	memset(ev, 0, sizeof(*ev));
 	ev->size = sizeof(*ev);
 	ev->type = PTF_EVENT_HIT;
 	ev->time_ns = ktime_get_ns();
 	ev->rule = f->rule->r.id;
+	ev->held = 0;
 	ev->addr = f->address;
+	ev->ip = 0;
 	if (f->regs && user_mode(f->regs))
 		ev->ip = instruction_pointer(f->regs);
 	else if (current->mm == f->sp->mm)	/* others' are not ours to tell */
 		ev->ip = instruction_pointer(task_pt_regs(current));
-	ev->pid = task_tgid_nr_ns(current, q->ns);
-	ev->tid = task_pid_nr_ns(current, q->ns);
+	if (likely(q->ns == &init_pid_ns)) {
+		ev->pid = current->tgid;
+		ev->tid = current->pid;
+	} else {
+		ev->pid = task_tgid_nr_ns(current, q->ns);
+		ev->tid = task_pid_nr_ns(current, q->ns);
+	}
 	ev->target = f->rule->r.target;
 	ev->access = ptf_fault_access(f->flags);
 	ev->origin = ptf_fault_origin(f);
 	ev->action = f->rule->r.action;
+	ev->answer = 0;
+	memset(ev->reserved, 0, sizeof(ev->reserved));
 	ptf_event_entry(f, ev);
 }
 

@@ -43,7 +43,8 @@ u32 ptf_mark_find(struct ptf_space *sp, unsigned long addr, bool count)
 
 	spin_lock(&sp->rlock);
 	for (s = ptf_span_iter_first(&sp->marks, addr, addr); s;
-	     s = ptf_span_iter_next(s, addr, addr)) {
+	     /* most have one: no need to look for the next */
+	     s = sp->nr_marks > 1 ? ptf_span_iter_next(s, addr, addr) : NULL) {
 		m = ptf_mark_of(s);
 		kinds |= m->kind;
 		if (count && m->kind == PTF_MARK_STICKY)
@@ -82,6 +83,7 @@ static void ptf_mark_insert(struct ptf_space *sp, struct ptf_mark *m)
 	lockdep_assert_held(&sp->rlock);
 	ptf_span_insert(&m->span, &sp->marks);
 	WRITE_ONCE(sp->nr_marks, sp->nr_marks + 1);
+	WRITE_ONCE(sp->mark_gen, sp->mark_gen + 1);
 }
 
 static void ptf_mark_erase(struct ptf_space *sp, struct ptf_mark *m)
@@ -89,6 +91,7 @@ static void ptf_mark_erase(struct ptf_space *sp, struct ptf_mark *m)
 	lockdep_assert_held(&sp->rlock);
 	ptf_span_remove(&m->span, &sp->marks);
 	WRITE_ONCE(sp->nr_marks, sp->nr_marks - 1);
+	WRITE_ONCE(sp->mark_gen, sp->mark_gen + 1);
 }
 
 /* A mark of @t's of that kind that overlaps; sp->rlock is held. */

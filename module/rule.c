@@ -5,8 +5,9 @@
  *
  * Theory of operation
  *
- * A rule stands in two places: in its session's table, by id, and in the
- * interval tree of its address space, where faults look. Taking it out of both
+ * A rule stands in two places: in its session's table, by id, and where faults
+ * look: in a hash of its address space if it is of one page, so that a hundred
+ * thousand cost a fault no more than one, else in an interval tree. Taking it out of both
  * does not wait for a fault that has already found it: that one has a
  * reference, and the rule a reference to its queue, which outlives the session.
  *
@@ -31,6 +32,9 @@
 
 /* Of all sessions on one address space, more or less. */
 #define PTF_RULES_MAX	BIT(20)
+
+/* Buckets for rules of one page: with a hundred thousand rules six in each. */
+#define PTF_RULE_HASH_BITS	14
 
 /* Rules that are asked about one fault before the tree is searched again. */
 #define PTF_RULE_SORTED	32
@@ -137,36 +141,59 @@ static bool ptf_rule_before(const struct ptf_rule_node *a, const struct ptf_rule
 	return a->r.order != b->r.order ? a->r.order < b->r.order : a->r.id < b->r.id;
 }
 
-/* Several rules over one page: ask them in their order. */
+/* Rules that are asked together, in their order. */
+struct ptf_rule_sorted {
+	struct ptf_rule_node *n[PTF_RULE_SORTED];
+	unsigned int nr;
+	const struct ptf_rule_node *after;	/* all up to this one have been asked */
+};
+
+static void ptf_rule_sort_in(struct ptf_rule_sorted *s, struct ptf_rule_node *n, u32 access,
+			     u32 origin)
+{
+	unsigned int i;
+
+	if (!ptf_rule_fits(n, access, origin) || (s->after && !ptf_rule_before(s->after, n)))
+		return;
+	if (s->nr == PTF_RULE_SORTED) {
+		if (!ptf_rule_before(n, s->n[s->nr - 1]))
+			return;
+		s->nr--;
+	}
+	for (i = s->nr++; i && ptf_rule_before(n, s->n[i - 1]); i--)
+		s->n[i] = s->n[i - 1];
+	s->n[i] = n;
+}
+
+static struct hlist_head *ptf_rule_bucket(struct ptf_space *sp, unsigned long addr)
+{
+	return &sp->singles[hash_long(addr >> PAGE_SHIFT, PTF_RULE_HASH_BITS)];
+}
+
+/* Several rules over one page, or ones of more pages: ask them in their order. */
 static noinline struct ptf_rule_node *
 ptf_rule_match_many(struct ptf_space *sp, unsigned long addr, u32 access, u32 origin)
 {
-	struct ptf_rule_node *sorted[PTF_RULE_SORTED], *n, *after = NULL;
-	unsigned int nr, i;
-	struct ptf_span *s;
+	struct ptf_rule_sorted s = { .after = NULL };
+	struct ptf_rule_node *n;
+	struct ptf_span *span;
+	unsigned int i;
 
 	do {
-		nr = 0;
-		for (s = ptf_span_iter_first(&sp->rules, addr, addr); s;
-		     s = ptf_span_iter_next(s, addr, addr)) {
-			n = ptf_rule_of(s);
-			if (!ptf_rule_fits(n, access, origin) ||
-			    (after && !ptf_rule_before(after, n)))
-				continue;
-			if (nr == PTF_RULE_SORTED) {
-				if (!ptf_rule_before(n, sorted[nr - 1]))
-					continue;
-				nr--;
-			}
-			for (i = nr++; i && ptf_rule_before(n, sorted[i - 1]); i--)
-				sorted[i] = sorted[i - 1];
-			sorted[i] = n;
+		s.nr = 0;
+		if (sp->singles) {
+			hlist_for_each_entry(n, ptf_rule_bucket(sp, addr), single)
+				if (n->span.start == addr)
+					ptf_rule_sort_in(&s, n, access, origin);
 		}
-		for (i = 0; i < nr; i++)
-			if (ptf_rule_takes(sorted[i]))
-				return sorted[i];
-		after = nr ? sorted[nr - 1] : NULL;
-	} while (nr == PTF_RULE_SORTED);
+		for (span = ptf_span_iter_first(&sp->rules, addr, addr); span;
+		     span = ptf_span_iter_next(span, addr, addr))
+			ptf_rule_sort_in(&s, ptf_rule_of(span), access, origin);
+		for (i = 0; i < s.nr; i++)
+			if (ptf_rule_takes(s.n[i]))
+				return s.n[i];
+		s.after = s.nr ? s.n[s.nr - 1] : NULL;
+	} while (s.nr == PTF_RULE_SORTED);
 	return NULL;
 }
 
@@ -179,25 +206,30 @@ void ptf_rule_match(struct ptf_fault *f)
 	unsigned long addr = f->address & PAGE_MASK;
 	u32 access = ptf_fault_access(f->flags);
 	u32 origin = ptf_fault_origin(f);
+	struct ptf_rule_node *n, *one = NULL;
 	struct ptf_space *sp = f->sp;
-	struct ptf_rule_node *n;
-	struct ptf_span *s;
+	bool many = false;
 
 	spin_lock(&sp->rlock);
-	s = ptf_span_iter_first(&sp->rules, addr, addr);
-	if (s) {
-		f->considered = true;
-		n = ptf_rule_of(s);
-		if (likely(!ptf_span_iter_next(s, addr, addr))) {
-			if (!ptf_rule_fits(n, access, origin) || !ptf_rule_takes(n))
-				n = NULL;
-		} else {
-			n = ptf_rule_match_many(sp, addr, access, origin);
+	if (sp->singles) {
+		hlist_for_each_entry(n, ptf_rule_bucket(sp, addr), single) {
+			if (n->span.start == addr) {
+				many = one;
+				one = n;
+			}
 		}
-		if (n)
-			refcount_inc(&n->refs);
-		f->rule = n;
 	}
+	if (unlikely(many) || !RB_EMPTY_ROOT(&sp->rules.rb_root)) {
+		f->considered = one || ptf_span_iter_first(&sp->rules, addr, addr);
+		one = ptf_rule_match_many(sp, addr, access, origin);
+	} else if (one) {
+		f->considered = true;
+		if (!ptf_rule_fits(one, access, origin) || !ptf_rule_takes(one))
+			one = NULL;
+	}
+	if (one)
+		refcount_inc(&one->refs);
+	f->rule = one;
 	spin_unlock(&sp->rlock);
 }
 
@@ -273,23 +305,47 @@ free:
 	return ERR_PTR(err);
 }
 
-static bool ptf_rule_is_single(const struct ptf_span *s)
+static bool ptf_rule_is_single(const struct ptf_rule_node *n)
 {
-	return s->last - s->start < PAGE_SIZE;
+	return n->span.last - n->span.start < PAGE_SIZE;
 }
 
 /* Too many over one of its pages? Those of its own kind are what adds up. */
 static bool ptf_rule_too_deep(struct ptf_space *sp, struct ptf_rule_node *n)
 {
-	bool single = ptf_rule_is_single(&n->span);
 	unsigned int nr = 0;
+	struct ptf_rule_node *other;
 	struct ptf_span *s;
 
-	for (s = ptf_span_iter_first(&sp->rules, n->span.start, n->span.last);
-	     s && nr < PTF_RULES_DEEP;
-	     s = ptf_span_iter_next(s, n->span.start, n->span.last))
-		nr += ptf_rule_is_single(s) == single;
-	return nr == PTF_RULES_DEEP;
+	if (ptf_rule_is_single(n)) {
+		hlist_for_each_entry(other, ptf_rule_bucket(sp, n->span.start), single)
+			nr += other->span.start == n->span.start;
+	} else {
+		for (s = ptf_span_iter_first(&sp->rules, n->span.start, n->span.last);
+		     s && nr < PTF_RULES_DEEP;
+		     s = ptf_span_iter_next(s, n->span.start, n->span.last))
+			nr++;
+	}
+	return nr >= PTF_RULES_DEEP;
+}
+
+/* sp->rlock is held. */
+static void ptf_rule_link(struct ptf_space *sp, struct ptf_rule_node *n)
+{
+	if (ptf_rule_is_single(n))
+		hlist_add_head(&n->single, ptf_rule_bucket(sp, n->span.start));
+	else
+		ptf_span_insert(&n->span, &sp->rules);
+	WRITE_ONCE(sp->nr_rules, sp->nr_rules + 1);
+}
+
+static void ptf_rule_unlink(struct ptf_space *sp, struct ptf_rule_node *n)
+{
+	if (ptf_rule_is_single(n))
+		hlist_del(&n->single);
+	else
+		ptf_span_remove(&n->span, &sp->rules);
+	WRITE_ONCE(sp->nr_rules, sp->nr_rules - 1);
 }
 
 static int ptf_rule_insert(struct ptf_rule_node *n, struct ptf_target *t)
@@ -301,23 +357,19 @@ static int ptf_rule_insert(struct ptf_rule_node *n, struct ptf_target *t)
 	n->sp = sp;
 	spin_lock(&sp->rlock);
 	if (!ptf_rule_too_deep(sp, n)) {
-		ptf_span_insert(&n->span, &sp->rules);
-		WRITE_ONCE(sp->nr_rules, sp->nr_rules + 1);
+		ptf_rule_link(sp, n);
 		err = 0;
 	}
 	spin_unlock(&sp->rlock);
 	return err;
 }
 
-/* Out of the tree; the table's reference stays with the caller. */
+/* Out of where faults look; the table's reference stays with the caller. */
 static void ptf_rule_remove(struct ptf_rule_node *n)
 {
-	struct ptf_space *sp = n->sp;
-
-	spin_lock(&sp->rlock);
-	ptf_span_remove(&n->span, &sp->rules);
-	WRITE_ONCE(sp->nr_rules, sp->nr_rules - 1);
-	spin_unlock(&sp->rlock);
+	spin_lock(&n->sp->rlock);
+	ptf_rule_unlink(n->sp, n);
+	spin_unlock(&n->sp->rlock);
 }
 
 /* All rules of a target, or of the session. */
@@ -452,6 +504,22 @@ static int ptf_rule_provoke(struct ptf_session *s, struct ptf_rule_ranges *l, u6
 	return err;
 }
 
+static int ptf_rule_hash(struct ptf_space *sp)
+{
+	struct hlist_head *h = kvcalloc(1 << PTF_RULE_HASH_BITS, sizeof(*h), GFP_KERNEL_ACCOUNT);
+
+	if (!h)
+		return -ENOMEM;
+	spin_lock(&sp->rlock);
+	if (!sp->singles) {
+		WRITE_ONCE(sp->singles, h);
+		h = NULL;
+	}
+	spin_unlock(&sp->rlock);
+	kvfree(h);
+	return 0;
+}
+
 /* What must be ready in a target before a rule stands there. */
 static struct ptf_target *ptf_rule_target(struct ptf_session *s, u32 id)
 {
@@ -462,6 +530,8 @@ static struct ptf_target *ptf_rule_target(struct ptf_session *s, u32 id)
 	if (IS_ERR(t))
 		return t;
 	err = ptf_target_arm(t, PTF_ARM_RULE | PTF_ARM_EXACT);
+	if (!err && !READ_ONCE(t->space->singles))
+		err = ptf_rule_hash(t->space);
 	if (err) {
 		ptf_target_end(t);
 		return ERR_PTR(err);
@@ -626,8 +696,8 @@ int ptf_rule_set(struct ptf_cmd *c)
 		n->t = t;
 		n->sp = t->space;
 		spin_lock(&n->sp->rlock);
-		ptf_span_remove(&old->span, &n->sp->rules);
-		ptf_span_insert(&n->span, &n->sp->rules);
+		ptf_rule_unlink(n->sp, old);
+		ptf_rule_link(n->sp, n);
 		spin_unlock(&n->sp->rlock);
 	}
 	mutex_unlock(&s->rule_lock);

@@ -68,7 +68,8 @@ struct ptf_queue {
 
 /**
  * struct ptf_rule_node - a rule
- * @span: in ptf_space.rules
+ * @span: in ptf_space.rules, if it is of more than one page
+ * @single: else in ptf_space.singles
  * @r: as it was asked for, with its id; counters are below
  * @refs: the session's table, each fault that is being answered
  * @q: where its events go
@@ -84,6 +85,7 @@ struct ptf_queue {
  */
 struct ptf_rule_node {
 	struct ptf_span span;
+	struct hlist_node single;
 	struct ptf_rule r;
 	refcount_t refs;
 	struct ptf_queue *q;
@@ -146,6 +148,7 @@ struct ptf_held {
  * @considered: rules have counted it: must not be counted again
  * @counted: its mark has counted it, likewise
  * @sticky: the page is to fault again
+ * @gen: of the marks when that was found
  * @ev: filled in for @rule
  */
 struct ptf_fault {
@@ -158,6 +161,7 @@ struct ptf_fault {
 	bool considered;
 	bool counted;
 	bool sticky;
+	unsigned long gen;
 	struct ptf_event ev;
 };
 

@@ -57,6 +57,7 @@ void ptf_space_put(struct ptf_space *sp)
 	if (!refcount_dec_and_test(&sp->refs))
 		return;
 	ptf_action_space_free(sp);
+	kvfree(sp->singles);
 	mmdrop(sp->mm);
 	kfree_rcu(sp, rcu);
 	atomic_dec(&ptf_nr_spaces);

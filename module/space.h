@@ -27,10 +27,12 @@
  * @gone: woken when @dead is set
  * @mm: the address space; its struct is kept, its memory is not
  * @rlock: rules, marks and notes; taken alone, or around a queue's lock
- * @rules: struct ptf_rule_node by range (@rlock)
+ * @rules: struct ptf_rule_node of more than one page, by range (@rlock)
+ * @singles: those of one page, by a hash of it; NULL until there are any (@rlock)
  * @marks: struct ptf_mark by range (@rlock)
  * @nr_rules: how many, read without the lock to do nothing cheaply
  * @nr_marks: likewise
+ * @mark_gen: counts changes of @marks
  * @notes: what faults of this space have left for their return (@rlock)
  * @nr_notes: how many
  * @rearm: looks at marked pages again; has a reference while it is queued
@@ -56,9 +58,11 @@ struct ptf_space {
 	struct mm_struct *mm;
 	spinlock_t rlock;
 	struct rb_root_cached rules;
+	struct hlist_head *singles;
 	struct rb_root_cached marks;
 	unsigned long nr_rules;
 	unsigned long nr_marks;
+	unsigned long mark_gen;
 	struct list_head notes;
 	unsigned long nr_notes;
 	struct delayed_work rearm;

@@ -76,6 +76,7 @@
  * @sp: space of @page; held while open
  * @page: open pages
  * @nr: how many
+ * @gen: of the marks when the first was found sticky
  * @ip: instruction that faulted
  * @since: jiffies of the last fault
  * @open: there is something to close; holds the module
@@ -91,6 +92,7 @@ struct ptf_step {
 	struct ptf_space *sp;
 	unsigned long page[PTF_STEP_PAGES];
 	unsigned int nr;
+	unsigned long gen;
 	unsigned long ip;
 	unsigned long since;
 	bool open;
@@ -132,16 +134,19 @@ static void ptf_step_free(struct ptf_step *st)
 
 /* Make the pages of @sp hints again; any thread, no lock held. */
 static void ptf_step_close_pages(struct ptf_space *sp, const unsigned long *page,
-				 unsigned int nr)
+				 unsigned int nr, unsigned long gen)
 {
 	struct mm_struct *mm = sp->mm;
+	bool own = current->mm == mm;
 
-	if (!nr || !mmget_not_zero(mm))
+	if (!nr || (!own && !mmget_not_zero(mm)))
 		return;
 	mmap_read_lock(mm);
-	ptf_mark_hint(mm, sp, page, nr);
+	/* sticky they are still, if no mark has come or gone */
+	ptf_mark_hint(mm, READ_ONCE(sp->mark_gen) == gen ? NULL : sp, page, nr);
 	mmap_read_unlock(mm);
-	mmput_async(mm);
+	if (!own)
+		mmput_async(mm);
 }
 
 /* The bytes of an instruction, as far as they can be had without a fault. */
@@ -149,8 +154,16 @@ static unsigned int ptf_step_insn(unsigned long ip, u8 insn[PTF_ARCH_INSN])
 {
 	unsigned int nr = PTF_ARCH_INSN, left = PAGE_SIZE - offset_in_page(ip);
 
-	if (!copy_from_user_nofault(insn, (void __user *)ip, nr))
+	u64 bytes;
+	bool got;
+
+	pagefault_disable();
+	got = !get_user(bytes, (u64 __user *)ip);
+	pagefault_enable();
+	if (likely(got)) {
+		memcpy(insn, &bytes, nr);
 		return nr;
+	}
 	if (left >= nr || copy_from_user_nofault(insn, (void __user *)ip, left))
 		return 0;
 	return left;
@@ -178,6 +191,7 @@ static void ptf_step_work_fn(struct callback_head *work)
 	struct pt_regs *regs = task_pt_regs(current);
 	unsigned long page[PTF_STEP_PAGES];
 	struct ptf_space *sp;
+	unsigned long gen;
 	unsigned int nr;
 	bool was_tf;
 
@@ -205,6 +219,7 @@ static void ptf_step_work_fn(struct callback_head *work)
 	st->tf = false;
 	st->open = false;
 	nr = st->nr;
+	gen = st->gen;
 	st->nr = 0;
 	memcpy(page, st->page, nr * sizeof(*page));
 	sp = st->sp;
@@ -213,7 +228,7 @@ static void ptf_step_work_fn(struct callback_head *work)
 
 	if (was_tf)
 		ptf_step_mend_pushf(regs, st->ip);
-	ptf_step_close_pages(sp, page, nr);
+	ptf_step_close_pages(sp, page, nr, gen);
 	ptf_space_put(sp);
 	module_put(THIS_MODULE);
 }
@@ -330,6 +345,7 @@ static void ptf_step_open(struct ptf_fault *f, bool user)
 	if (!st->sp) {
 		refcount_inc(&sp->refs);
 		st->sp = sp;
+		st->gen = f->gen;
 	}
 	st->open = true;
 	st->since = jiffies;
@@ -427,6 +443,7 @@ static bool ptf_step_sweep_one(int b)
 	struct ptf_space *sp = NULL;
 	struct hlist_node *tmp;
 	bool dead, put = false;
+	unsigned long gen = 0;
 	unsigned int nr = 0;
 
 	spin_lock_irq(&ptf_step_lock);
@@ -438,6 +455,7 @@ static bool ptf_step_sweep_one(int b)
 			st->queued = !task_work_add(st->task, &st->work, TWA_RESUME);
 		if (st->open && (dead || st->nr)) {
 			nr = st->nr;
+			gen = st->gen;
 			memcpy(page, st->page, nr * sizeof(*page));
 			sp = st->sp;
 			refcount_inc(&sp->refs);
@@ -462,7 +480,7 @@ static bool ptf_step_sweep_one(int b)
 	}
 	spin_unlock_irq(&ptf_step_lock);
 	if (sp) {
-		ptf_step_close_pages(sp, page, nr);
+		ptf_step_close_pages(sp, page, nr, gen);
 		ptf_space_put(sp);
 	}
 	if (gone)

@@ -217,6 +217,22 @@ void ptf_entry_unlock(spinlock_t *ptl)
 	rcu_read_unlock();
 }
 
+/* The entry of a page as it stands now, without its lock; none if there is none. */
+pte_t ptf_entry_peek(struct mm_struct *mm, unsigned long addr)
+{
+	pmd_t *pmd = ptf_walk_to_pmd(mm, addr), val;
+	pte_t pte = __pte(0);
+
+	if (!pmd)
+		return pte;
+	rcu_read_lock();
+	val = READ_ONCE(*pmd);
+	if (ptf_arch_entry_is_table(pmd_val(val)))
+		pte = ptep_get(pte_offset_kernel(&val, addr));
+	rcu_read_unlock();
+	return pte;
+}
+
 /**
  * ptf_walk_range() - call back for all entries and holes of a range
  * @w: the walk; mmap_lock of its mm held, for reading or writing

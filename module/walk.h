@@ -39,6 +39,7 @@ int ptf_walk_range(struct ptf_walk *w, unsigned long addr, unsigned long end);
 
 pte_t *ptf_entry_lock(struct mm_struct *mm, unsigned long addr, spinlock_t **ptl);
 void ptf_entry_unlock(spinlock_t *ptl);
+pte_t ptf_entry_peek(struct mm_struct *mm, unsigned long addr);
 
 /* The entries that lead to an address, from the top; a snapshot. */
 struct ptf_walk_entry {

@@ -53,6 +53,7 @@ void ours_one(void);
 void ours_hook(void);
 void ours_bulk(void);
 void ours_query(void);
+void ours_rules(void);
 void today_one(void);
 void today_bulk(void);
 void today_report(void);

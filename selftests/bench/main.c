@@ -40,6 +40,7 @@ static const struct group {
 } groups[] = {
 	{ "one page cleared and touched, through /dev/ptefault", ours_one },
 	{ "the hook in the fault path, which STASH and exact heals need", ours_hook },
+	{ "rules, and a fault on every fetch", ours_rules },
 	{ "what one would do today for one page", today_one },
 	{ NULL, today_mprotect },
 	{ NULL, today_guard },
@@ -65,6 +66,8 @@ static const struct target {
 } targets[] = {
 	{ "clear_refault_one", 3500 },
 	{ "hook_unarmed_percent", 1 },
+	{ "every_fetch_one", 3600 },
+	{ "rules_100k_percent", 5 },
 	{ "clear_bulk_per_page", 90 },
 	{ "query_bulk_per_page", 160 },
 };
@@ -77,6 +80,7 @@ static const struct pair {
 	{ "dontneed_read_memfd_one", "clear_refault_one" },
 	{ "mprotect_sigsegv_one", "clear_refault_one" },
 	{ "guard_sigsegv_one", "clear_refault_one" },
+	{ "uffd_sigbus_one", "sigbus_one" },
 	{ "uffd_wp_one", "clear_refault_one" },
 	{ "uffd_minor_one", "clear_refault_one" },
 	{ "uffd_missing_one", "clear_refault_one" },

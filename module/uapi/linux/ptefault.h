@@ -919,7 +919,7 @@ struct ptf_ioc_track_stop {
  * @interval: then take every one (0 or 1) or each @interval-th
  * @times: take this many, then none; 0: no end
  * @value: PTF_ACT_DELAY nanoseconds, PTF_ACT_RETRY and PTF_ACT_OOM how many
- *	times for one access (0 counts as 1); else 0
+ *	times for one access (0 counts as 1), PTF_ACT_HANDLER the handler's; else 0
  * @seed: of @probability; the n-th fault of a thread that gets as far as the
  *	dice finds the same for the same seed, in whatever order threads run
  * @target: PTF_TARGET_SELF or from PTF_IOC_TARGET_OPEN
@@ -976,10 +976,14 @@ struct ptf_rule {
  *
  * If the session is armed the rules are from the return on, and their present
  * pages have been made to fault: by a stash where accesses of the kernel count,
- * by a hint otherwise.
+ * by a hint otherwise. They fault once: what has faulted, or what the kernel has
+ * worked on meanwhile (fork, mprotect, ...), is present until the session is armed
+ * again; PTF_ADV_STICKY makes pages fault on every access. A child of fork() has no
+ * rules.
  *
  * Errors: ENOENT no such target or handler; ESRCH no such thread, or the
- * target is gone; ENOSPC too many rules; EBUSY the fault handler is taken.
+ * target is gone; ENOSPC too many rules, 1024 over one page for one; EBUSY the
+ * fault handler is taken.
  */
 struct ptf_ioc_rule_add {
 	__u32 size;
@@ -1118,7 +1122,8 @@ struct ptf_ioc_held_answer {
  * @origin: PTF_ORIGIN_*, one bit
  * @action: PTF_ACT_*
  * @state: PTF_STATE_* of the entry before
- * @answer: how it ended, PTF_FAULTED_*; 0 not known yet
+ * @answer: how it ended, PTF_FAULTED_*; 0 not known yet; PTF_FAULTED_RETRY: the
+ *	access comes again, which is no new event
  * @reserved: 0
  *
  * The queue is bounded (module parameter "events"); what finds it full is

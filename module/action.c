@@ -502,9 +502,9 @@ void ptf_action_after(struct ptf_fault *f, vm_fault_t ret)
 
 /*
  * Under the page table lock: put the content in, if the page is one that this
- * mapping may write in place and no other thread can reach it now. Answers 1
- * done, 0 not the right page yet: fault it in for writing, 2 present: take it
- * away first, or an errno.
+ * mapping may write in place. No other thread reaches it meanwhile: it is a hint,
+ * flushed everywhere, and whoever faults on it waits for the lock. Answers 1 done,
+ * 0 not the right page yet: fault it in for writing, or an errno.
  */
 static int ptf_action_put(struct vm_area_struct *vma, pte_t *ptep, unsigned long addr,
 			  const void *content, u32 bytes)
@@ -525,13 +525,12 @@ static int ptf_action_put(struct vm_area_struct *vma, pte_t *ptep, unsigned long
 	} else if (!PageAnon(page) || !PageAnonExclusive(page) || folio_test_ksm(folio)) {
 		return 0;
 	}
-	if (!pte_protnone(pte))
-		return 2;
 	if (!folio_test_large(folio) && folio_maybe_dma_pinned(folio))
 		return -EBUSY;
-	/* a hint that another thread has made, and not flushed yet */
-	if (mm_tlb_flush_nested(vma->vm_mm))
-		ptf_tlb_flush_all();
+	if (!pte_protnone(pte) && !ptf_edit_hint_one(vma, ptep, addr))
+		return -EBUSY;
+	/* also for a hint that another thread has made, and not flushed yet */
+	ptf_tlb_flush_all();
 	to = kmap_local_page(page);
 	memcpy(to, content, bytes);
 	kunmap_local(to);
@@ -574,10 +573,7 @@ static int ptf_action_put_locked(struct mm_struct *mm, unsigned long addr,
 		ptf_entry_unlock(ptl);
 	}
 	dec_tlb_flush_pending(mm);
-	if (did == 2) {
-		ptf_mark_hint(mm, NULL, &addr, 1);
-		did = -EAGAIN;
-	} else if (!did) {
+	if (!did) {
 		ret = ptf_hook_orig(vma, addr, flags, NULL);
 		if (ret & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)) {
 			did = -EAGAIN;

@@ -122,6 +122,19 @@ static inline void ptf_vma_start_write(struct vm_area_struct *vma)
 #endif
 }
 
+/*
+ * The inode of a mapping as its owner knows it: not the one that a stacked file
+ * system (overlay) has below. maps(5) shows it since 6.8.
+ */
+static inline const struct inode *ptf_file_inode(const struct file *file)
+{
+#if PTF_KERNEL(6, 8)
+	return d_inode(file_user_path(file)->dentry);
+#else
+	return file_inode(file);
+#endif
+}
+
 /* Give up what a fault's caller holds, as VM_FAULT_RETRY means. */
 static inline void ptf_fault_unlock(struct vm_area_struct *vma, unsigned int flags)
 {

@@ -557,7 +557,7 @@ static int ptf_report_hugetlb(struct ptf_walk *w, unsigned long addr, unsigned l
 
 static void ptf_report_vma(struct ptf_vma *to, struct vm_area_struct *vma)
 {
-	struct inode *inode;
+	const struct inode *inode;
 
 	*to = (struct ptf_vma) {
 		.start = vma->vm_start,
@@ -566,7 +566,7 @@ static void ptf_report_vma(struct ptf_vma *to, struct vm_area_struct *vma)
 	};
 	if (!vma->vm_file)
 		return;
-	inode = file_inode(vma->vm_file);
+	inode = ptf_file_inode(vma->vm_file);
 	to->offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
 	to->ino = inode->i_ino;
 	to->dev_major = MAJOR(inode->i_sb->s_dev);

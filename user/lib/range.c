@@ -537,8 +537,9 @@ int ptf_session_file_advise(const struct ptf_session *session, int fd,
 	if (result && result->size < offsetof(struct ptf_advise_result, next))
 		return ptf_fail(EINVAL, PTF_LAYER_ARGUMENT, op, NULL, 0, 0,
 				"result struct without its size");
+	/* No file is larger than an offset. */
 	if (end == UINT64_MAX)
-		end &= ~(uint64_t)(ptf_page_bytes() - 1);
+		end = INT64_MAX & ~(uint64_t)(ptf_page_bytes() - 1);
 	err = ptf_range_check(op, start, end);
 	if (!err && needs_unchecked(advice) && !(flags & PTF_ADVISE_UNCHECKED))
 		err = ptf_fail(EPERM, PTF_LAYER_ARGUMENT, op, NULL,

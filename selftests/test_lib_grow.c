@@ -501,4 +501,72 @@ TEST_F(grow, move_and_leave_the_old_range)
 	EXPECT_EQ(-EINVAL, ptf_map_move(self->m, 0, place, &left));
 }
 
+/* --- what a child does not inherit ------------------------------------------ */
+
+/* In a child: is this range free, and does destroying the map leave it alone? */
+#define NOT_THERE(n, m, at, bytes) do {					\
+	char *mine_ = mmap(at, bytes, PROT_READ, MAP_PRIVATE |		\
+			   MAP_ANONYMOUS | 0x100000 /* NOREPLACE */, -1, 0); \
+	CHILD_CHECK(n, mine_ == (at));					\
+	CHILD_CHECK((n) + 1, !ptf_map_destroy(m));			\
+	CHILD_CHECK((n) + 2, prot_at(at) == PROT_READ);			\
+	CHILD_CHECK((n) + 3, prot_at((at) + (bytes) - 1) == PROT_READ);	\
+} while (0)
+
+TEST(what_stays_behind_at_fork_moves_and_grows_along)
+{
+	char *far = (char *)0x610000000000, *old, *p;
+	struct ptf_map *m, *left;
+	int verdict;
+
+	/* Moved far away: what is between belongs to others. */
+	m = make(PTF_MAP_ANON, -1, 0, PAGES(4), NULL);
+	ASSERT_NE(NULL, m);
+	old = ptf_map_data(m);
+	ASSERT_EQ(0, ptf_map_advise(m, MADV_DONTFORK));
+	ASSERT_EQ(0, ptf_map_remap(m, PAGES(4), PTF_REMAP_F_FIXED, far));
+	IN_CHILD(verdict, NOT_THERE(1, m, far, PAGES(4)));
+	EXPECT_EQ(0, verdict);
+	ASSERT_EQ(0, ptf_map_remap(m, PAGES(6), PTF_REMAP_F_FIXED, far - PAGES(64)));
+	IN_CHILD(verdict, NOT_THERE(1, m, far - PAGES(64), PAGES(6)));
+	EXPECT_EQ(0, verdict);
+	/* Its pages moved on, the old range kept: neither is in a child. */
+	ASSERT_EQ(0, ptf_map_move(m, PTF_REMAP_F_FIXED, far + PAGES(64), &left));
+	IN_CHILD(verdict, NOT_THERE(1, left, far - PAGES(64), PAGES(6));
+		NOT_THERE(5, m, far + PAGES(64), PAGES(6)));
+	EXPECT_EQ(0, verdict);
+	EXPECT_EQ(0, ptf_map_destroy(left));
+	EXPECT_EQ(0, ptf_map_destroy(m));
+	EXPECT_EQ(-1, prot_at(old));
+	/* The last pages of it: what grows from them has their flag. */
+	m = make(PTF_MAP_ANON, -1, 0, PAGES(4), OPTS(.flags = PTF_MAP_F_FIXED, .addr = far));
+	ASSERT_NE(NULL, m);
+	p = ptf_map_data(m);
+	pages_fill(p, 4, 1);
+	ASSERT_EQ(0, ptf_map_advise_range(m, PAGES(2), PAGES(2), MADV_DONTFORK));
+	ASSERT_EQ(0, ptf_map_grow(m, PAGES(8)));
+	IN_CHILD(verdict, CHILD_CHECK(9, pages_have(p, 2, 1));
+		NOT_THERE(1, m, p + PAGES(2), PAGES(6));
+		CHILD_CHECK(10, prot_at(p) == -1 && prot_at(p + PAGES(2) - 1) == -1));
+	EXPECT_EQ(0, verdict);
+	/* Cut off, and grown again from what is inherited. */
+	ASSERT_EQ(0, ptf_map_remap(m, PAGES(1), 0, NULL));
+	ASSERT_EQ(0, ptf_map_grow(m, PAGES(8)));
+	IN_CHILD(verdict, CHILD_CHECK(1, page_has(p, 0, 1));
+		CHILD_CHECK(2, !ptf_map_destroy(m));
+		CHILD_CHECK(3, prot_at(p) == -1 && prot_at(p + PAGES(8) - 1) == -1));
+	EXPECT_EQ(0, verdict);
+	EXPECT_EQ(0, ptf_map_destroy(m));
+	/* Into a reservation: that is inherited. */
+	m = make(PTF_MAP_ANON, -1, 0, PAGES(4), OPTS(.reserve = PAGES(16)));
+	p = ptf_map_data(m);
+	ASSERT_EQ(0, ptf_map_advise(m, MADV_DONTFORK));
+	ASSERT_EQ(0, ptf_map_grow(m, PAGES(8)));
+	IN_CHILD(verdict, CHILD_CHECK(5, prot_at(p + PAGES(4)) == (PROT_READ | PROT_WRITE));
+		NOT_THERE(1, m, p, PAGES(4));
+		CHILD_CHECK(6, prot_at(p + PAGES(4)) == -1 && prot_at(p + PAGES(15)) == -1));
+	EXPECT_EQ(0, verdict);
+	EXPECT_EQ(0, ptf_map_destroy(m));
+}
+
 TEST_HARNESS_MAIN

@@ -939,10 +939,13 @@ static void nofork_note(struct ptf_map *m, char *start, size_t bytes, int advice
  */
 static void nofork_resize(struct ptf_map *m, size_t was, bool inherits)
 {
-	if (m->kind == PTF_MAP_DEVICE || (inherits && m->nofork_to == was))
+	if (m->kind == PTF_MAP_DEVICE ||
+	    (inherits && m->nofork_pid && m->nofork_to == was))
 		m->nofork_to = m->base_bytes;
 	m->nofork_to = ptf_min_size(m->nofork_to, m->base_bytes);
-	m->nofork_from = ptf_min_size(m->nofork_from, m->nofork_to);
+	/* All of it cut off: no page of the map has the flag any more. */
+	if (m->nofork_from >= m->nofork_to)
+		m->nofork_pid = 0;
 }
 
 static int advise_pages(struct ptf_map *m, char *start, size_t bytes,

@@ -189,11 +189,10 @@ static u32 ptf_action_hold(struct ptf_fault *f, struct ptf_held *h)
 	wait_event_state(h->done, READ_ONCE(h->answered),
 			 (TASK_KILLABLE | (f->flags & FAULT_FLAG_USER ? TASK_FREEZABLE : 0)));
 	spin_lock(&q->lock);
-	if (h->answered) {
+	if (h->answered)
 		action = h->action;
-	} else {
+	else
 		ptf_held_forget(h);
-	}
 	spin_unlock(&q->lock);
 	ptf_held_put(h);
 	return action;

@@ -27,7 +27,7 @@
 #include "compat.h"
 
 /* What is more than this many at once is not shown: nobody eats the memory. */
-#define PTF_MAPPERS_MAX	(1U << 20)
+#define PTF_MAPPERS_MAX	BIT(20)
 
 /**
  * struct ptf_mapping - one mapping of the file, as noted

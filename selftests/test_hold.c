@@ -662,15 +662,18 @@ static void *answer_away(void *arg)
 		n = read(fd, ev, sizeof(ev));
 		for (i = 0; i < n / (ssize_t)sizeof(*ev); i++)
 			if (ev[i].type == PTF_EVENT_HELD)
-				answer(fd, ev[i].held, i & 1 ? PTF_ACT_GO : PTF_ACT_SIGBUS, NULL, 0);
+				answer(fd, ev[i].held, i & 1 ? PTF_ACT_GO : PTF_ACT_SIGBUS,
+				       NULL, 0);
 	}
 	return NULL;
 }
 
 TEST_F_TIMEOUT(hold, storm, 120)
 {
-	static const __u32 acts[] = { PTF_ACT_COUNT, PTF_ACT_NOTIFY, PTF_ACT_SIGBUS, PTF_ACT_SIGSEGV,
-				      PTF_ACT_RETRY, PTF_ACT_OOM, PTF_ACT_DELAY, PTF_ACT_HOLD };
+	static const __u32 acts[] = {
+		PTF_ACT_COUNT, PTF_ACT_NOTIFY, PTF_ACT_SIGBUS, PTF_ACT_SIGSEGV,
+		PTF_ACT_RETRY, PTF_ACT_OOM, PTF_ACT_DELAY, PTF_ACT_HOLD
+	};
 	struct storm s = { .mem = self->mem };
 	unsigned int i, round, rounds = ptf_rounds(60);
 	struct ptf_rule r[1000 / 8];

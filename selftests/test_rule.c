@@ -204,8 +204,10 @@ TEST_F_TIMEOUT(rule, matrix, 120)
 						EXPECT_EQ(o->user_lsb, ptf_caught.lsb);
 				}
 			} else {
-				want = w->origin == PTF_ORIGIN_KERNEL ? o->kernel : w->go == by_direct ?
-					o->direct : o->gup;
+				if (w->origin == PTF_ORIGIN_KERNEL)
+					want = o->kernel;
+				else
+					want = w->go == by_direct ? o->direct : o->gup;
 				/* a retry of futex's own: it faults the word in and looks again */
 				if (w->go == by_futex && want == EFAULT && !got)
 					want = 0;
@@ -218,7 +220,8 @@ TEST_F_TIMEOUT(rule, matrix, 120)
 			EXPECT_LE(1, r.hits);
 			if (w->origin != PTF_ORIGIN_KERNEL || !o->kernel) {
 				EXPECT_EQ(1, r.hits) {
-					TH_LOG("%s by %s: %llu matches", o->name, w->name, r.matches);
+					TH_LOG("%s by %s: %llu matches", o->name, w->name,
+					       r.matches);
 				}
 			}
 			EXPECT_EQ(0, r.passed);
@@ -559,7 +562,8 @@ TEST_F(rule, bad_input)
 	EXPECT_ERRNO(ENOENT, ioctl(self->fd, PTF_IOC_RULE_DELETE,
 				   &(struct ptf_ioc_rule_delete){ .size = 16, .id = 5 }));
 	EXPECT_ERRNO(EINVAL, ioctl(self->fd, PTF_IOC_RULE_DELETE,
-				   &(struct ptf_ioc_rule_delete){ .size = 16, .flags = 1, .id = 5 }));
+				   &(struct ptf_ioc_rule_delete){ .size = 16, .flags = 1,
+								   .id = 5 }));
 	EXPECT_ERRNO(ENOENT, ioctl(self->fd, PTF_IOC_HELD_ANSWER,
 				   &(struct ptf_ioc_held_answer){ .size = 32, .held = 1 }));
 	EXPECT_ERRNO(EINVAL, ioctl(self->fd, PTF_IOC_HELD_ANSWER,
@@ -588,7 +592,8 @@ TEST_F_TIMEOUT(rule, many, 60)
 		ptf_store(mem + PAGES(i), i);
 		r[i].start = u64ptr(mem) + PAGES(i);
 		r[i].end = r[i].start + PAGE;
-		r[i].access = r[i].origin = 7;
+		r[i].access = 7;
+		r[i].origin = 7;
 		r[i].action = i % 3 ? PTF_ACT_COUNT : PTF_ACT_SIGBUS;
 	}
 	add.nr_rules = nr;
@@ -628,7 +633,8 @@ TEST_F(rule, set_and_off)
 	test_rule_get(&r);
 	EXPECT_EQ(1, r.hits);
 	other = r;
-	r.hits = r.matches = 0;
+	r.hits = 0;
+	r.matches = 0;
 	r.action = PTF_ACT_SIGSEGV;
 	r.start += PAGE;
 	r.end += PAGE;
@@ -638,7 +644,8 @@ TEST_F(rule, set_and_off)
 	test_rule_get(&r);
 	EXPECT_EQ(1, r.hits);
 	EXPECT_EQ(other.id, r.id);
-	r.hits = r.matches = 0;
+	r.hits = 0;
+	r.matches = 0;
 	r.flags = PTF_RULE_F_OFF;
 	ASSERT_OK(ioctl(self->fd, PTF_IOC_RULE_SET, &set));
 	EXPECT_EQ(0, ptf_try_read(self->mem + PAGE));

@@ -112,7 +112,8 @@ TEST_F(step, two_pages)
 	memcpy(&w, edge, 8);
 	sticky(self->mem, PAGES(4));
 	EXPECT_EQ(200, cost(for (i = 0; i < 100; i++)
-			    __asm__ volatile("movq %1, %0" : "=r"(v) : "m"(*(volatile __u64 *)edge))));
+			    __asm__ volatile("movq %1, %0" : "=r"(v)
+					     : "m"(*(volatile __u64 *)edge))));
 	EXPECT_EQ(w, v);
 	EXPECT_EQ(200, cost(for (i = 0; i < 100; i++) {
 		char *s = self->mem + 64, *d = to;
@@ -130,7 +131,8 @@ TEST_F(step, rep)
 	unsigned long n = 300;
 
 	sticky(self->mem, PAGE);
-	EXPECT_EQ(300, cost(__asm__ volatile("rep movsb" : "+S"(s), "+D"(d), "+c"(n) : : "memory")));
+	EXPECT_EQ(300, cost(__asm__ volatile("rep movsb" : "+S"(s), "+D"(d), "+c"(n)
+					     : : "memory")));
 	EXPECT_EQ(0, n);
 	reset();
 	EXPECT_EQ(0, memcmp(self->mem, self->mem + PAGES(4), 300));
@@ -144,9 +146,10 @@ TEST_F(step, code)
 		0xb8, 0x2a, 0x00, 0x00, 0x00,	/* mov $42, %eax */
 		0xc3,				/* ret */
 	};
-	int (*fn)(void) = (void *)(self->mem + PAGES(2));
+	int (*fn)(void);
 	int got = 0;
 
+	fn = (void *)(self->mem + PAGES(2));
 	memcpy(self->mem + PAGES(2), code, sizeof(code));
 	ASSERT_EQ(0, mprotect(self->mem + PAGES(2), PAGE, PROT_READ | PROT_EXEC));
 	sticky(self->mem + PAGES(2), PAGE);
@@ -175,8 +178,9 @@ TEST_F(step, flags)
 	static const unsigned char code[] = {
 		0x9c, 0x58, 0xc3,	/* pushf; pop %rax; ret */
 	};
-	unsigned long (*fn)(void) = (void *)(self->mem + PAGES(2));
+	unsigned long (*fn)(void);
 
+	fn = (void *)(self->mem + PAGES(2));
 	memcpy(self->mem + PAGES(2), code, sizeof(code));
 	ASSERT_EQ(0, mprotect(self->mem + PAGES(2), PAGE, PROT_READ | PROT_EXEC));
 	sticky(self->mem + PAGES(2), PAGE);
@@ -209,8 +213,10 @@ TEST_F(step, system_calls)
 
 	ASSERT_EQ(0, pipe(fd));
 	sticky(self->mem, PAGE);
-	EXPECT_EQ(20, cost(for (i = 0; i < 20; i++) ASSERT_EQ(64, write(fd[1], self->mem + 8, 64))));
-	EXPECT_EQ(20, cost(for (i = 0; i < 20; i++) ASSERT_EQ(64, read(fd[0], self->mem + 8, 64))));
+	EXPECT_EQ(20, cost(for (i = 0; i < 20; i++)
+			   ASSERT_EQ(64, write(fd[1], self->mem + 8, 64))));
+	EXPECT_EQ(20, cost(for (i = 0; i < 20; i++)
+			   ASSERT_EQ(64, read(fd[0], self->mem + 8, 64))));
 	reset();
 	EXPECT_EQ(0, ptf_wrong(self->mem + PAGE, LEN - PAGE, SEED) * 0);
 }
@@ -461,6 +467,7 @@ static __attribute__((noinline)) void load_here(const char *p)
 	__asm__ volatile(".globl ptf_load_here\nptf_load_here:\n\tmovb (%0), %%al"
 			 : : "r"(p) : "rax");
 }
+
 extern char ptf_load_here[];
 
 TEST_F(step, breakpoint)

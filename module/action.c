@@ -245,6 +245,23 @@ static void ptf_action_sleep(u64 ns)
 
 /* ---- before the handler ---- */
 
+static bool ptf_action_is_quiet(const struct ptf_rule_node *n)
+{
+	return n->r.action == PTF_ACT_COUNT || n->r.flags & PTF_RULE_F_QUIET;
+}
+
+/* A hit of @n: an event, or a count of it alone. */
+static void ptf_action_tell(struct ptf_fault *f, struct ptf_rule_node *n)
+{
+	if (!ptf_action_is_quiet(n)) {
+		ptf_event_post(n->q, &f->ev, NULL);
+		return;
+	}
+	spin_lock(&n->q->lock);
+	n->q->hits++;
+	spin_unlock(&n->q->lock);
+}
+
 /*
  * Actions that end in another try: HOLD, DELAY, RETRY. False if this one can't
  * come again: it goes on.
@@ -274,7 +291,7 @@ static bool ptf_action_again(struct ptf_fault *f, vm_fault_t *ret)
 		break;
 	case PTF_ACT_DELAY:
 		f->ev.answer = PTF_FAULTED_RETRY;
-		ptf_event_post(n->q, &f->ev, NULL);
+		ptf_action_tell(f, n);
 		left = n->r.value;
 		ptf_action_unlock(f);
 		ptf_rule_put(n);
@@ -284,7 +301,7 @@ static bool ptf_action_again(struct ptf_fault *f, vm_fault_t *ret)
 		break;
 	case PTF_ACT_RETRY:
 		f->ev.answer = PTF_FAULTED_RETRY;
-		ptf_event_post(n->q, &f->ev, NULL);
+		ptf_action_tell(f, n);
 		action = PTF_ACT_RETRY;
 		left = max(n->r.value, 1ULL) - 1;
 		ptf_action_unlock(f);
@@ -331,7 +348,7 @@ static bool ptf_action_handler(struct ptf_fault *f, vm_fault_t *ret)
 		if (!note)
 			return false;
 		f->ev.answer = PTF_FAULTED_RETRY;
-		ptf_event_post(n->q, &f->ev, NULL);
+		ptf_action_tell(f, n);
 		ptf_action_unlock(f);
 		ptf_note_add(f, note, PTF_ACT_GO, 0);
 		*ret = VM_FAULT_RETRY;
@@ -343,7 +360,7 @@ static bool ptf_action_handler(struct ptf_fault *f, vm_fault_t *ret)
 		return false;
 	}
 	f->ev.answer = ptf_action_faulted(action);
-	ptf_event_post(n->q, &f->ev, NULL);
+	ptf_action_tell(f, n);
 	ptf_action_fail(f, action, 1, ret);
 	return true;
 }
@@ -423,13 +440,11 @@ bool ptf_action_before(struct ptf_fault *f, vm_fault_t *ret)
 	ptf_rule_match(f);
 	if (!f->rule)
 		return false;
-	if (f->rule->r.action != PTF_ACT_COUNT)
+	if (!ptf_action_is_quiet(f->rule))
 		ptf_event_fill(f);
 	switch (f->rule->r.action) {
 	case PTF_ACT_COUNT:
-		spin_lock(&f->rule->q->lock);
-		f->rule->q->hits++;
-		spin_unlock(&f->rule->q->lock);
+		ptf_action_tell(f, f->rule);
 		break;
 	case PTF_ACT_NOTIFY:
 		return false;	/* told afterwards, with the answer */
@@ -450,7 +465,7 @@ bool ptf_action_before(struct ptf_fault *f, vm_fault_t *ret)
 	default:
 		answered = true;
 		f->ev.answer = ptf_action_faulted(f->rule->r.action);
-		ptf_event_post(f->rule->q, &f->ev, NULL);
+		ptf_action_tell(f, f->rule);
 		ptf_action_fail(f, f->rule->r.action, max(f->rule->r.value, 1ULL), ret);
 	}
 	if (f->rule)
@@ -483,7 +498,7 @@ void ptf_action_after(struct ptf_fault *f, vm_fault_t ret)
 
 	if (f->rule) {
 		f->ev.answer = ptf_action_result(ret);
-		ptf_event_post(f->rule->q, &f->ev, NULL);
+		ptf_action_tell(f, f->rule);
 		ptf_rule_put(f->rule);
 		f->rule = NULL;
 	}

@@ -45,7 +45,8 @@
  */
 #define PTF_RULES_DEEP	1024
 
-#define PTF_RULE_FLAGS (PTF_RULE_F_PASSIVE | PTF_RULE_F_OFF | PTF_RULE_F_PER_THREAD)
+#define PTF_RULE_FLAGS (PTF_RULE_F_PASSIVE | PTF_RULE_F_OFF | PTF_RULE_F_PER_THREAD | \
+			PTF_RULE_F_QUIET)
 
 /* Bytes of a rule that an older caller must know: all of its first version. */
 #define PTF_RULE_MIN	offsetofend(struct ptf_rule, passed)
@@ -247,6 +248,10 @@ static int ptf_rule_check(const struct ptf_rule *r)
 	    r->origin & ~PTF_ORIGIN_ANY || r->probability > PTF_PROBABILITY_ONE || r->tid < 0)
 		return -EINVAL;
 	if (!r->action || r->action > PTF_ACT_LAST)
+		return -EINVAL;
+	/* what would be left of it? */
+	if (r->flags & PTF_RULE_F_QUIET &&
+	    (r->action == PTF_ACT_NOTIFY || r->action == PTF_ACT_HOLD))
 		return -EINVAL;
 	if (r->matches || r->hits || r->passed)
 		return -EINVAL;

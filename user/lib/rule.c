@@ -634,6 +634,8 @@ size_t ptf_rule_text(const struct ptf_rule *r, char *buf, size_t len)
 		ADD(" per thread");
 	if (r->flags & PTF_RULE_F_PASSIVE)
 		ADD(" passive");
+	if (r->flags & PTF_RULE_F_QUIET)
+		ADD(" quiet");
 	if (r->flags & PTF_RULE_F_OFF)
 		ADD(" off");
 	ADD(": matched %llu, took %llu", (unsigned long long)r->matches,

@@ -26,6 +26,7 @@ static const struct tool_opt opts[] = {
 	{ "order", "N", "of rules that match the lowest is taken", 0 },
 	{ "per-thread", NULL, "count for each thread by itself", 0 },
 	{ "passive", NULL, "leave pages that are present alone", 0 },
+	{ "quiet", NULL, "count hits, and tell nobody", 0 },
 	{ 0 }
 };
 

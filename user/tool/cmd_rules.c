@@ -114,6 +114,7 @@ static int show_rule(const struct ptf_rule *rule, void *arg)
 	jadd(o, "seed", json_u64(rule->seed));
 	jadd(o, "order", json_u64(rule->order));
 	jadd(o, "passive", json_object_new_boolean(rule->flags & PTF_RULE_F_PASSIVE));
+	jadd(o, "quiet", json_object_new_boolean(!!(rule->flags & PTF_RULE_F_QUIET)));
 	jadd(o, "per_thread",
 	     json_object_new_boolean(!!(rule->flags & PTF_RULE_F_PER_THREAD)));
 	jadd(o, "matches", json_u64(rule->matches));

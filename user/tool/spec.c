@@ -97,13 +97,14 @@ bool spec_set(struct spec *s, const char *key, const char *value, char *why,
 {
 	uint64_t order;
 
-	if (!strcmp(key, "passive") || !strcmp(key, "per-thread") ||
-	    !strcmp(key, "per_thread")) {
+	if (!strcmp(key, "passive") || !strcmp(key, "quiet") ||
+	    !strcmp(key, "per-thread") || !strcmp(key, "per_thread")) {
 		if (value) {
 			snprintf(why, len, "%s takes no value", key);
 			return false;
 		}
 		s->rule.flags |= key[1] == 'a' ? PTF_RULE_F_PASSIVE :
+				 key[1] == 'u' ? PTF_RULE_F_QUIET :
 						 PTF_RULE_F_PER_THREAD;
 		return true;
 	}
@@ -148,7 +149,7 @@ bool spec_set(struct spec *s, const char *key, const char *value, char *why,
 		snprintf(why, len, "from '%s': user, kernel or any", value);
 		return false;
 	}
-	snprintf(why, len, "no key '%s'; there are action, on, from, tid, after, interval, times, probability, seed, order, passive, per-thread",
+	snprintf(why, len, "no key '%s'; there are action, on, from, tid, after, interval, times, probability, seed, order, passive, quiet, per-thread",
 		 key);
 	return false;
 }
@@ -162,7 +163,7 @@ static char *split(char *text)
 	static const char *const keys[] = {
 		"action=", "on=", "from=", "tid=", "after=", "interval=",
 		"times=", "probability=", "seed=", "order=", "passive",
-		"per-thread",
+		"quiet", "per-thread",
 	};
 
 	for (char *p = strchr(text, ':'); p; p = strchr(p + 1, ':'))
@@ -329,6 +330,8 @@ static void spec_into(const struct spec *s, struct json_object *o)
 		jadd(o, "order", json_u64(s->rule.order));
 	if (s->rule.flags & PTF_RULE_F_PASSIVE)
 		jadd(o, "passive", json_object_new_boolean(1));
+	if (s->rule.flags & PTF_RULE_F_QUIET)
+		jadd(o, "quiet", json_object_new_boolean(1));
 	if (s->rule.flags & PTF_RULE_F_PER_THREAD)
 		jadd(o, "per_thread", json_object_new_boolean(1));
 }

@@ -902,6 +902,9 @@ struct ptf_ioc_track_stop {
 						 * probability for each thread by
 						 * itself
 						 */
+#define PTF_RULE_F_QUIET	(1U << 3)	/* hits are counted, not told; not
+						 * for NOTIFY and HOLD
+						 */
 
 #define PTF_PROBABILITY_ONE	1000000U
 #define PTF_HANDLER_NAME_LEN	32
@@ -1128,8 +1131,8 @@ struct ptf_ioc_held_answer {
  *
  * The queue is bounded (module parameter "events"); what finds it full is
  * counted in ptf_ioc_session_stat.out_events_lost: read + queued + lost = hits
- * of all rules but PTF_ACT_COUNT's, and PTF_EVENT_GONE. PTF_EVENT_HELD is never
- * lost.
+ * of all rules but PTF_ACT_COUNT's and quiet ones, and PTF_EVENT_GONE.
+ * PTF_EVENT_HELD is never lost.
  *
  * read() takes whole records (EINVAL if not one fits), waits for the first, or
  * answers EAGAIN with O_NONBLOCK. poll() and epoll report EPOLLIN.

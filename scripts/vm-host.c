@@ -96,6 +96,7 @@ static struct {
 
 	/* QEMU */
 	pid_t pid;
+	int ended;		/* as wait() says it */
 	bool kvm;
 	int console, port, qemu_err;
 	pid_t helper[17];
@@ -776,7 +777,7 @@ static int verdict(void)
 			show_tail();
 		return EXIT_TIMEOUT;
 	}
-	if (h.pid && waitpid(h.pid, NULL, WNOHANG) == h.pid)
+	if (h.pid && waitpid(h.pid, &h.ended, WNOHANG) == h.pid)
 		h.pid = 0;
 	if (!h.pid && h.console < 0 && h.port < 0) {
 		restore_terminal();
@@ -784,6 +785,11 @@ static int verdict(void)
 			say("the guest's kernel panicked");
 		else
 			say("the guest is gone before COMMAND ended");
+		/* By itself it ends when the guest resets, with 0. */
+		if (WIFSIGNALED(h.ended))
+			say("QEMU was killed by signal %d", WTERMSIG(h.ended));
+		else if (WEXITSTATUS(h.ended))
+			say("QEMU ended with status %d", WEXITSTATUS(h.ended));
 		show_tail();
 		return EXIT_VM;
 	}

@@ -21,7 +21,7 @@ help: ## show this list
 	@printf 'ptefault %s\n\n' '$(VERSION)'
 	@sed -n 's/^\([a-z_-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
 		awk -F'|' '{ printf "  make %-16s %s\n", $$1, $$2 }'
-	@printf '\nVariables: KERNEL=6.1 KERNELS="6.1 6.12 7.3 debug" KDIR DESTDIR PREFIX CC CFLAGS LDFLAGS\n'
+	@printf '\nVariables: KERNEL=6.1 KERNELS="6.1 6.12 7.3 debug" KDIR DESTDIR PREFIX CC CFLAGS LDFLAGS V=1\n'
 
 deps:
 	@scripts/need-packages gcc libc6-dev make pkg-config libjson-c-dev \

@@ -201,7 +201,9 @@ static int ptf_copy_out(const struct ptf_op *op, const void *arg, void __user *u
 	/* a few words: cheaper one by one than the set-up of a string copy */
 	if (!user_access_begin(ubuf + at, end - at))
 		return -EFAULT;
+#ifdef CONFIG_CC_IS_GCC	/* clang can't, with a jump out of it, and says so */
 #pragma GCC unroll 8
+#endif
 	for (; end - at >= sizeof(u64); at += sizeof(u64))
 		unsafe_put_user(*(u64 *)(arg + at), (u64 __user *)(ubuf + at), fault);
 	if (end - at >= sizeof(u32))

@@ -54,6 +54,7 @@ struct ptf_advice_op {
 	u32 arm;	/* PTF_ARM_* that it can't do without */
 	bool write;	/* faults must be kept out: write-locked */
 	bool file;	/* works on the file behind the VMA: filemap.c */
+	bool in_place;	/* takes rights from entries: CPUs are to forget them */
 	u32 mark;	/* PTF_MARK_*: the range is marked */
 };
 
@@ -67,11 +68,13 @@ struct ptf_advice_op {
 static const struct ptf_advice_op ptf_advice_ops[] = {
 	[PTF_ADV_NOTPRESENT - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_hint_ptes,
+		.in_place = true,
 		.leaf = ptf_edit_hint_leaf,
 		.flags = PTF_F_LEAF | PTF_ADVISE_F_ONESHOT | PTF_ADVISE_F_GUP,
 	},
 	[PTF_ADV_STASH - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_stash_ptes,
+		.in_place = true,
 		.leaf = ptf_edit_split_leaf,
 		.flags = PTF_F_SPLIT | PTF_ADVISE_F_GUP,
 		.arm = PTF_ARM_STASH,
@@ -79,6 +82,7 @@ static const struct ptf_advice_op ptf_advice_ops[] = {
 	},
 	[PTF_ADV_STICKY - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_hint_ptes,
+		.in_place = true,
 		.leaf = ptf_edit_split_leaf,
 		.flags = PTF_F_SPLIT | PTF_ADVISE_F_GUP,
 		.arm = PTF_ARM_EXACT | PTF_ARM_RULE,
@@ -86,6 +90,7 @@ static const struct ptf_advice_op ptf_advice_ops[] = {
 	},
 	[PTF_ADV_POISON - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_hint_ptes,
+		.in_place = true,
 		.leaf = ptf_edit_split_leaf,
 		.flags = PTF_F_SPLIT,
 		.arm = PTF_ARM_EXACT | PTF_ARM_RULE | PTF_ARM_GUP,
@@ -98,6 +103,7 @@ static const struct ptf_advice_op ptf_advice_ops[] = {
 	},
 	[PTF_ADV_WRPROTECT - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_wrprotect_ptes,
+		.in_place = true,
 		.leaf = ptf_edit_wrprotect_leaf,
 		.flags = PTF_F_LEAF,
 	},
@@ -108,11 +114,13 @@ static const struct ptf_advice_op ptf_advice_ops[] = {
 	},
 	[PTF_ADV_OLD - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_old_ptes,
+		.in_place = true,
 		.leaf = ptf_edit_old_leaf,
 		.flags = PTF_F_LEAF,
 	},
 	[PTF_ADV_CLEAN - PTF_ADV_BASE] = {
 		.ptes = ptf_edit_clean_ptes,
+		.in_place = true,
 		.leaf = ptf_edit_skip_leaf,
 		.flags = PTF_F_STRICT,
 	},
@@ -291,11 +299,17 @@ static noinline void ptf_advise_after(struct ptf_edit *e, struct ptf_walk *w,
 static int ptf_advise_stretch(struct ptf_edit *e, struct ptf_walk *w, unsigned long pos,
 			      unsigned long end, const struct ptf_advice_op *op)
 {
+	u64 same = e->a->out_same_pages;
 	int ret;
 
 	inc_tlb_flush_pending(w->mm);
 	ret = ptf_advise_locked(w, pos, end, op);
-	if (e->need_flush) {
+	/*
+	 * What was so already may have become so a moment ago, by somebody who has
+	 * not flushed yet; the caller hears that nobody sees it otherwise any more.
+	 */
+	if (e->need_flush || (op->in_place && e->a->out_same_pages != same &&
+			      mm_tlb_flush_nested(w->mm))) {
 		ptf_tlb_flush_all();
 		e->need_flush = false;
 		e->a->out_flushes++;

@@ -649,6 +649,24 @@ int ptf_edit_hint_leaf(struct ptf_walk *w, unsigned int level, void *entry,
 	return ptf_edit_leaf_did(w, addr, end);
 }
 
+/*
+ * A huge page as a whole, if it is present and may be a hint. Its table is locked,
+ * and the caller flushes. @dry: only asks.
+ */
+bool ptf_edit_hint_pmd(struct vm_area_struct *vma, pmd_t *pmdp, unsigned long addr, bool dry)
+{
+	pmd_t pmd = READ_ONCE(*pmdp);
+
+	if (!pmd_present(pmd) || pmd_protnone(pmd) || vma->vm_flags & VM_MIXEDMAP ||
+	    (ptf_vma_uffd_rwp(vma) && ptf_pmd_uffd(pmd)) || ptf_edit_leaf_pinned(vma, pmd))
+		return false;
+	if (dry)
+		return true;
+	pmd = ptf_arch_pmd_take(vma, addr & PMD_MASK, pmdp);
+	ptf_arch_pmd_set(vma, addr & PMD_MASK, pmdp, ptf_arch_pmd_mkhint(pmd));
+	return true;
+}
+
 /* May a leaf be writable without a fault? See ptf_edit_may_write(). */
 static bool ptf_edit_leaf_may_write(struct vm_area_struct *vma, pmd_t pmd)
 {

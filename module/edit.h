@@ -126,6 +126,7 @@ int ptf_edit_clean_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 			unsigned long end);
 bool ptf_edit_hint_one(struct vm_area_struct *vma, pte_t *ptep, unsigned long addr);
 bool ptf_edit_unhint_one(struct vm_area_struct *vma, pte_t *ptep, unsigned long addr);
+bool ptf_edit_hint_pmd(struct vm_area_struct *vma, pmd_t *pmdp, unsigned long addr, bool dry);
 bool ptf_edit_unhint_pmd(struct vm_area_struct *vma, pmd_t *pmdp, unsigned long addr);
 
 /* migrate.c */

@@ -11,6 +11,11 @@
  * account (mprotect) or replace (migration). After it has worked on a marked
  * range we look again, a moment later and not in the notifier: there, no mmap_lock
  * is held, and migration puts its page back after the notifier's end.
+ *
+ * Core mm may put a huge page there, too: khugepaged and MADV_COLLAPSE out of the
+ * small ones, or a fault where there was nothing. One entry can't be open for one
+ * page and closed for the next: anonymous memory is split again. What can't be, and
+ * memory of files, whose small entries would be empty, becomes a hint as a whole.
  */
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
@@ -28,6 +33,9 @@
 #define PTF_MARK_AGAIN	(HZ / 20)
 
 struct workqueue_struct *ptf_mark_wq;
+
+static unsigned long ptf_mark_rearm_locked(struct ptf_space *sp, struct mm_struct *mm,
+					   unsigned long start, unsigned long stop);
 
 static struct ptf_mark *ptf_mark_of(struct ptf_span *span)
 {
@@ -240,18 +248,56 @@ void ptf_mark_drop_target(struct ptf_target *t)
 	}
 }
 
+/* Is there a huge page that is open? mmap_lock or the VMA's lock is held. */
+static bool ptf_mark_leaf_open(struct vm_area_struct *vma, unsigned long addr)
+{
+	spinlock_t *ptl;
+	pmd_t *pmdp = ptf_leaf_lock(vma->vm_mm, addr, &ptl);
+	bool open;
+
+	if (!pmdp)
+		return false;
+	open = ptf_edit_hint_pmd(vma, pmdp, addr, true);
+	ptf_leaf_unlock(ptl);
+	return open;
+}
+
+/*
+ * Marked pages lie in huge pages: close all of these. No page table is locked,
+ * mmap_lock is held.
+ */
+static noinline void ptf_mark_close_leaves(struct mm_struct *mm, const unsigned long *addr,
+					   unsigned int nr)
+{
+	struct ptf_space *sp = ptf_space_find_get(mm);
+	unsigned long start, stop;
+	unsigned int i;
+
+	if (!sp)
+		return;
+	for (i = 0; i < nr; i++) {
+		start = addr[i] & PMD_MASK;
+		stop = start + PMD_SIZE;
+		while (start < stop)
+			start = ptf_mark_rearm_locked(sp, mm, start, stop);
+	}
+	ptf_space_put(sp);
+}
+
 /**
  * ptf_mark_hint() - make hints of single pages, if they are present
  * @mm: address space, mmap_lock held for reading
  * @sp: only pages that are marked there; NULL: all
  * @addr: pages
  * @nr: how many
+ *
+ * Context: may sleep.
  */
 void ptf_mark_hint(struct mm_struct *mm, struct ptf_space *sp, const unsigned long *addr,
 		   unsigned int nr)
 {
+	bool flush = false, leaves = false;
 	struct vm_area_struct *vma;
-	bool flush = false;
 	spinlock_t *ptl;
 	unsigned int i;
 	pte_t *ptep;
@@ -264,8 +310,10 @@ void ptf_mark_hint(struct mm_struct *mm, struct ptf_space *sp, const unsigned lo
 		if (!vma || ptf_vma_refusal(vma) >= 0)
 			continue;
 		ptep = ptf_entry_lock(mm, addr[i], &ptl);
-		if (!ptep)
+		if (unlikely(!ptep)) {
+			leaves |= ptf_mark_leaf_open(vma, addr[i]);
 			continue;
+		}
 		flush |= ptf_edit_hint_one(vma, ptep, addr[i]);
 		ptf_entry_unlock(ptl);
 	}
@@ -273,6 +321,8 @@ void ptf_mark_hint(struct mm_struct *mm, struct ptf_space *sp, const unsigned lo
 	if (flush || mm_tlb_flush_nested(mm))
 		ptf_tlb_flush_all();
 	dec_tlb_flush_pending(mm);
+	if (unlikely(leaves))
+		ptf_mark_close_leaves(mm, addr, nr);
 }
 
 /* What a read fault on a file maps around its page, at most, unless told more. */
@@ -280,7 +330,8 @@ void ptf_mark_hint(struct mm_struct *mm, struct ptf_space *sp, const unsigned lo
 
 /*
  * A fault has been served, and its locks are held still: it may have mapped
- * marked pages beside its own, which close at once.
+ * marked pages beside its own, which close at once. A huge page can't be split
+ * here: by the thread itself, if it steps, and by the worker.
  */
 void ptf_mark_close_around(struct ptf_fault *f)
 {
@@ -297,7 +348,13 @@ void ptf_mark_close_around(struct ptf_fault *f)
 	spin_lock(&sp->rlock);
 	any = ptf_span_iter_first(&sp->marks, start, end - 1);
 	spin_unlock(&sp->rlock);
-	if (!any || ptf_vma_refusal(vma) >= 0)
+	if (ptf_vma_refusal(vma) >= 0)
+		return;
+	if (unlikely(ptf_mark_leaf_open(vma, addr))) {
+		ptf_mark_rearm(sp, addr & PMD_MASK, (addr & PMD_MASK) + PMD_SIZE);
+		return;
+	}
+	if (!any)
 		return;
 	inc_tlb_flush_pending(mm);
 	for (page = start; page < end; page += PAGE_SIZE) {
@@ -316,20 +373,44 @@ void ptf_mark_close_around(struct ptf_fault *f)
 
 /* ---- looking again after core mm ---- */
 
+/**
+ * struct ptf_rearm - what a walk over marked pages has found
+ * @flush: pages were closed
+ * @split: an address in a huge page that is in the way, 0 if none
+ * @whole: first address behind the one that can't be split
+ */
+struct ptf_rearm {
+	bool flush;
+	unsigned long split;
+	unsigned long whole;
+};
+
 static int ptf_mark_rearm_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 			       unsigned long end)
 {
-	bool *flush = w->priv;
+	struct ptf_rearm *r = w->priv;
 
 	for (; addr != end; ptep++, addr += PAGE_SIZE)
-		*flush |= ptf_edit_hint_one(w->vma, ptep, addr);
+		r->flush |= ptf_edit_hint_one(w->vma, ptep, addr);
 	return 0;
 }
 
 static int ptf_mark_rearm_leaf(struct ptf_walk *w, unsigned int level, void *entry,
 			       unsigned long addr, unsigned long end)
 {
-	return 0;
+	struct ptf_rearm *r = w->priv;
+
+	if (level != PTF_LEVEL_PMD)
+		return 0;
+	if (addr < r->whole || !vma_is_anonymous(w->vma)) {
+		r->flush |= ptf_edit_hint_pmd(w->vma, entry, addr, false);
+		return 0;
+	}
+	if (!ptf_edit_hint_pmd(w->vma, entry, addr, true))
+		return 0;
+	r->split = addr;
+	w->next = addr;
+	return PTF_WALK_BREAK;
 }
 
 static int ptf_mark_rearm_hole(struct ptf_walk *w, unsigned long addr, unsigned long end)
@@ -358,10 +439,10 @@ static bool ptf_mark_next(struct ptf_space *sp, unsigned long *start, unsigned l
 static unsigned long ptf_mark_rearm_locked(struct ptf_space *sp, struct mm_struct *mm,
 					   unsigned long start, unsigned long stop)
 {
-	bool flush = false;
+	struct ptf_rearm r = { };
 	struct ptf_walk w = {
 		.mm = mm,
-		.priv = &flush,
+		.priv = &r,
 		.ptes = ptf_mark_rearm_ptes,
 		.leaf = ptf_mark_rearm_leaf,
 		.hole = ptf_mark_rearm_hole,
@@ -384,9 +465,16 @@ static unsigned long ptf_mark_rearm_locked(struct ptf_space *sp, struct mm_struc
 			ret = ptf_walk_range(&w, start, end);
 			end = w.next;
 		}
+		if (r.split) {
+			/* the walk has let go of its locks, and comes back here */
+			if (ptf_migrate_split(vma, r.split))
+				r.whole = (r.split & PMD_MASK) + PMD_SIZE;
+			r.split = 0;
+			ret = 0;
+		}
 		start = end;
 	}
-	if (flush)
+	if (r.flush)
 		ptf_tlb_flush_all();
 	dec_tlb_flush_pending(mm);
 	return ret ? start : stop;

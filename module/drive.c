@@ -98,21 +98,29 @@ static int ptf_drive_some(struct ptf_ioc_range_fault *a, struct mm_struct *mm,
 			  unsigned int flags)
 {
 	u64 base = (a->out_next - a->start) >> PAGE_SHIFT;
-	bool each = a->results || a->flags & PTF_FAULT_F_STOP;
 	u8 results[PTF_DRIVE_RESULTS];
 	unsigned int nr = 0;
 	unsigned long next;
+	u64 pages;
 	int ret = 0;
 
 	while (nr < PTF_DRIVE_RESULTS && a->out_next < a->end) {
 		ret = ptf_drive_one(mm, a->out_next, a->access, flags, &next);
 		if (ret < 0)
 			break;
-		results[nr++] = ret;
-		/* a hole of many terabytes is one answer, if nobody wants them all */
-		next = each ? a->out_next + PAGE_SIZE : min_t(u64, next, a->end);
-		ptf_drive_count(a, ret, (next - a->out_next) >> PAGE_SHIFT);
-		a->out_next = next;
+		/* a hole of many terabytes is one answer, but for who wants one a page */
+		pages = (min_t(u64, next, a->end) - a->out_next) >> PAGE_SHIFT;
+		if (a->flags & PTF_FAULT_F_STOP)
+			pages = 1;
+		if (a->results) {
+			pages = min_t(u64, pages, PTF_DRIVE_RESULTS - nr);
+			memset(results + nr, ret, pages);
+			nr += pages;
+		} else {
+			nr++;
+		}
+		ptf_drive_count(a, ret, pages);
+		a->out_next += pages << PAGE_SHIFT;
 		if (ret > PTF_FAULTED_MAJOR && a->flags & PTF_FAULT_F_STOP)
 			break;
 		cond_resched();

@@ -823,4 +823,577 @@ TEST_F_TIMEOUT(advice, table, 300)
 	}
 }
 
+/* ------------------------------------------------------------------ */
+/* One by one                                                          */
+
+FIXTURE(detail) {
+	int fd;
+	struct ptf_log log;
+	struct ptf_row *was, *row;
+};
+
+#define MANY	1024
+
+FIXTURE_SETUP(detail)
+{
+	self->fd = ptf_setup(_metadata, &self->log);
+	if (self->fd < 0)
+		return;
+	self->was = calloc(MANY, sizeof(struct ptf_row));
+	self->row = calloc(MANY, sizeof(struct ptf_row));
+	ASSERT_TRUE(self->was && self->row);
+}
+
+PTF_TEARDOWN(detail)
+
+static __u64 handler_runs(int dev)
+{
+	__u64 n = 0;
+
+	return ioctl(dev, PTFTEST_FAULTS, &n) ? ~0ULL : n;
+}
+
+/* Others have written there. */
+static bool fresh_driver_pages(int dev)
+{
+	char *p = mmap(NULL, PAGES(PTFTEST_PAGES), PROT_READ | PROT_WRITE, MAP_SHARED, dev,
+		       PTFTEST_MAP_FAULT);
+	int i;
+
+	if (p == MAP_FAILED)
+		return false;
+	for (i = 0; i < PTFTEST_PAGES; i++)
+		ptf_store(p + PAGES(i), 0x40 + i);
+	return !munmap(p, PAGES(PTFTEST_PAGES));
+}
+
+TEST_F(detail, zap_asks_the_driver_again)
+{
+	int dev = open(PTFTEST_DEV, O_RDWR | O_CLOEXEC), i;
+	struct ptf_ioc_range_advise c;
+	__u64 runs;
+	char *p;
+
+	if (dev < 0)
+		SKIP(return, "no " PTFTEST_DEV);
+	ASSERT_TRUE(fresh_driver_pages(dev));
+	p = mmap(NULL, PAGES(PTFTEST_PAGES), PROT_READ | PROT_WRITE, MAP_SHARED, dev,
+		 PTFTEST_MAP_FAULT);
+	ASSERT_NE(MAP_FAILED, p);
+	/* pages 8 to 15 have not been asked for yet */
+	for (i = 0; i < 8; i++)
+		EXPECT_EQ(0x40 + i, ptf_touch(p + PAGES(i)));
+	runs = handler_runs(dev);
+	for (i = 0; i < 8; i++)
+		ptf_touch(p + PAGES(i));
+	EXPECT_EQ(runs, handler_runs(dev));
+	test_cmd_range_advise(&c, 0, PTF_ADV_ZAP, p, PAGES(PTFTEST_PAGES), 0);
+	EXPECT_EQ(8, c.out_done_pages);
+	EXPECT_EQ(8, c.out_skipped_pages[PTF_SKIP_EMPTY]);
+	EXPECT_EQ(8, ptf_skipped(&c));
+	EXPECT_EQ(u64ptr(p) + PAGES(PTFTEST_PAGES), c.out_next);
+	test_cmd_query_pages(0, p, PAGES(PTFTEST_PAGES), self->row);
+	for (i = 0; i < PTFTEST_PAGES; i++)
+		EXPECT_EQ(PTF_STATE_NONE, self->row[i].state);
+	for (i = 0; i < PTFTEST_PAGES; i++)
+		EXPECT_EQ(0x40 + i, ptf_touch(p + PAGES(i)));
+	EXPECT_EQ(runs + PTFTEST_PAGES, handler_runs(dev));
+	/* one of them, and all or nothing */
+	runs = handler_runs(dev);
+	test_cmd_advise_all(PTF_ADV_ZAP, p + PAGES(3), PAGE);
+	test_err_range_advise(ENODATA, &c, 0, PTF_ADV_ZAP, p, PAGES(8), PTF_ADVISE_F_STRICT);
+	EXPECT_EQ(u64ptr(p) + PAGES(3), c.out_next);
+	for (i = 0; i < PTFTEST_PAGES; i++)
+		EXPECT_EQ(0x40 + i, ptf_touch(p + PAGES(i)));
+	EXPECT_EQ(runs + 1, handler_runs(dev));
+	munmap(p, PAGES(PTFTEST_PAGES));
+	close(dev);
+}
+
+/* Mappings that could not come back, or are none of a driver's. */
+TEST_F(detail, zap_refused)
+{
+	static const off_t kinds[] = { PTFTEST_MAP_REMAP, PTFTEST_MAP_MIXED, PTFTEST_MAP_PAGES };
+	int dev = open(PTFTEST_DEV, O_RDWR | O_CLOEXEC);
+	struct ptf_ioc_range_advise c;
+	unsigned int i, k;
+	char *p;
+
+	if (dev < 0)
+		SKIP(return, "no " PTFTEST_DEV);
+	ASSERT_TRUE(fresh_driver_pages(dev));
+	for (k = 0; k < ARRAY_SIZE(kinds); k++) {
+		p = mmap(NULL, PAGES(4), PROT_READ | PROT_WRITE, MAP_SHARED, dev, kinds[k]);
+		ASSERT_NE(MAP_FAILED, p);
+		for (i = 0; i < 4; i++)
+			EXPECT_EQ(0x40 + i, ptf_touch(p + PAGES(i)));
+		test_err_range_advise(EOPNOTSUPP, &c, 0, PTF_ADV_ZAP, p, PAGES(4), 0);
+		EXPECT_EQ(4, c.out_skipped_pages[PTF_SKIP_KIND]);
+		for (i = 0; i < 4; i++)
+			EXPECT_EQ(0x40 + i, ptf_touch(p + PAGES(i)));
+		munmap(p, PAGES(4));
+	}
+	/* a copy of a driver's page is data */
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, dev, PTFTEST_MAP_FAULT);
+	if (p != MAP_FAILED) {
+		p[7] = 0x77;
+		test_err_range_advise(EOPNOTSUPP, &c, 0, PTF_ADV_ZAP, p, PAGE, 0);
+		EXPECT_EQ(1, c.out_skipped_pages[PTF_SKIP_KIND]);
+		EXPECT_EQ(0x77, p[7]);
+		munmap(p, PAGE);
+	}
+	close(dev);
+}
+
+TEST_F(detail, migrate_many)
+{
+	char *p = ptf_anon(PAGES(MANY));
+	struct ptf_ioc_range_advise c;
+	unsigned int i, bad, round;
+	long min;
+
+	ASSERT_NE(NULL, p);
+	ptf_fill(p, PAGES(MANY), SEED);
+	ASSERT_EQ(0, mprotect(p + PAGES(100), PAGES(100), PROT_READ));
+	for (round = 0; round < 3; round++) {
+		test_cmd_query_pages(0, p, PAGES(MANY), self->was);
+		min = ptf_minflt();
+		test_cmd_range_advise(&c, 0, PTF_ADV_MIGRATE, p, PAGES(MANY), 0);
+		/* one that reclaim or compaction has at this moment stays */
+		EXPECT_EQ(MANY, c.out_done_pages + c.out_skipped_pages[PTF_SKIP_BUSY]);
+		EXPECT_GT(8, c.out_skipped_pages[PTF_SKIP_BUSY]);
+		EXPECT_EQ(0, ptf_wrong(p, PAGES(MANY), SEED));
+		for (i = 0; i < MANY; i += 2)
+			if (i / 100 != 1)
+				ptf_rewrite(p + PAGES(i));
+		EXPECT_EQ(min, ptf_minflt());
+		test_cmd_query_pages(0, p, PAGES(MANY), self->row);
+		for (i = 0, bad = 0; i < MANY; i++)
+			bad += self->row[i].state != PTF_STATE_PRESENT ||
+			       self->row[i].pte_pfn == self->was[i].pte_pfn ||
+			       (self->row[i].flags ^ self->was[i].flags) &
+			       (PTF_ROW_WRITE | PTF_ROW_EXCLUSIVE);
+		EXPECT_EQ(c.out_skipped_pages[PTF_SKIP_BUSY], bad);
+	}
+	EXPECT_EQ(0, ptf_wrong(p, PAGES(MANY), SEED));
+	/* hints and stashes move as well, and are none after that */
+	test_cmd_range_advise(&c, 0, PTF_ADV_NOTPRESENT, p, PAGES(64), 0);
+	test_cmd_range_advise(&c, 0, PTF_ADV_STASH, p + PAGES(64), PAGES(36), 0);
+	test_cmd_range_advise(&c, 0, PTF_ADV_MIGRATE, p, PAGES(100), 0);
+	EXPECT_LT(90, c.out_done_pages);
+	EXPECT_EQ(0, ptf_wrong(p, PAGES(MANY), SEED));
+}
+
+static int write_all(void *arg)
+{
+	char *p = arg;
+
+	if (ptf_wrong(p, PAGES(64), SEED))
+		return 1;
+	ptf_fill(p, PAGES(64), SEED + 1);
+	return ptf_wrong(p, PAGES(64), SEED + 1) ? 2 : 0;
+}
+
+/* Pages that two processes map move for both. */
+TEST_F(detail, migrate_shared_after_fork)
+{
+	char *p = ptf_anon(PAGES(64));
+	unsigned int *go = ptf_shared(PAGE), i, same = 0;
+	struct ptf_row row[64];
+	pid_t pid;
+	__u32 t;
+
+	ptf_fill(p, PAGES(64), SEED);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		ptf_await(go, 1, 20000);
+		_exit(write_all(p));
+	}
+	usleep(10000);
+	test_cmd_target_open(pid, &t);
+	test_cmd_query_pages(0, p, PAGES(64), self->was);
+	test_cmd_advise_all(PTF_ADV_MIGRATE, p, PAGES(64));
+	test_cmd_query_pages(0, p, PAGES(64), self->row);
+	test_cmd_query_pages(t, p, PAGES(64), row);
+	for (i = 0; i < 64; i++) {
+		same += self->row[i].pte_pfn == self->was[i].pte_pfn;
+		EXPECT_EQ(self->row[i].pte_pfn, row[i].pte_pfn);
+	}
+	EXPECT_EQ(0, same);
+	*go = 1;
+	EXPECT_EQ(0, ptf_wait(pid));
+	EXPECT_EQ(0, ptf_wrong(p, PAGES(64), SEED));
+}
+
+TEST_F(detail, migrate_pinned)
+{
+	char *p = ptf_anon(PAGES(8));
+	struct ptftest_range r = { u64ptr(p) + PAGES(2), 3 };
+	int dev = open(PTFTEST_DEV, O_RDWR | O_CLOEXEC);
+	struct ptf_ioc_range_advise c;
+
+	if (dev < 0)
+		SKIP(return, "no " PTFTEST_DEV);
+	ptf_fill(p, PAGES(8), SEED);
+	ASSERT_EQ(0, ioctl(dev, PTFTEST_PIN, &r));
+	test_err_range_advise(EBUSY, &c, 0, PTF_ADV_MIGRATE, p + PAGES(2), PAGES(3), 0);
+	EXPECT_EQ(3, c.out_skipped_pages[PTF_SKIP_PINNED]);
+	test_err_range_advise(EBUSY, &c, 0, PTF_ADV_MIGRATE, p, PAGES(8), PTF_ADVISE_F_STRICT);
+	EXPECT_EQ(u64ptr(p) + PAGES(2), c.out_next);
+	EXPECT_EQ(0, c.out_done_pages);
+	test_cmd_range_advise(&c, 0, PTF_ADV_MIGRATE, p, PAGES(8), 0);
+	EXPECT_EQ(5, c.out_done_pages);
+	EXPECT_EQ(3, c.out_skipped_pages[PTF_SKIP_PINNED]);
+	ioctl(dev, PTFTEST_UNPIN, 0);
+	EXPECT_EQ(0, ptf_wrong(p, PAGES(8), SEED));
+	close(dev);
+}
+
+struct crowd {
+	char *p;
+	volatile int stop;
+	unsigned long bad, turns;
+	size_t pages;
+};
+
+static void *count_up(void *arg)
+{
+	struct crowd *c = arg;
+	size_t i;
+
+	for (; !c->stop; c->turns++)
+		for (i = 0; i < c->pages; i++)
+			(*(volatile __u64 *)(c->p + PAGES(i)))++;
+	return NULL;
+}
+
+static void *read_all(void *arg)
+{
+	struct crowd *c = arg;
+	unsigned long bad = 0;
+	size_t i;
+
+	while (!c->stop)
+		for (i = 0; i < c->pages; i++)
+			bad += ((volatile __u64 *)(c->p + PAGES(i)))[511] != ptf_word(SEED, i, 511);
+	__atomic_add_fetch(&c->bad, bad, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/* Moved, written to swap and read back, all at once: nothing may be lost. */
+TEST_F_TIMEOUT(detail, migrate_under_writers_and_reclaim, 120)
+{
+	struct crowd c = { .pages = 64 };
+	unsigned int i, n = ptf_rounds(1000);
+	struct ptf_ioc_range_advise cmd;
+	unsigned long moved = 0;
+	pthread_t th[3];
+
+	c.p = ptf_anon(PAGES(c.pages));
+	ASSERT_NE(NULL, c.p);
+	ptf_fill(c.p, PAGES(c.pages), SEED);
+	for (i = 0; i < c.pages; i++)
+		*(__u64 *)(c.p + PAGES(i)) = 0;
+	ASSERT_EQ(0, pthread_create(&th[0], NULL, count_up, &c));
+	ASSERT_EQ(0, pthread_create(&th[1], NULL, read_all, &c));
+	ASSERT_EQ(0, pthread_create(&th[2], NULL, read_all, &c));
+	for (i = 0; i < n; i++) {
+		if (i % 2)
+			madvise(c.p, PAGES(c.pages), MADV_PAGEOUT);
+		if (!_test_cmd_range_advise(self->fd, &cmd, 0, PTF_ADV_MIGRATE, c.p,
+					    PAGES(c.pages), 0))
+			moved += cmd.out_done_pages;
+		else
+			EXPECT_EQ(EBUSY, errno);
+		if (i % 7 == 0)
+			_test_cmd_range_advise(self->fd, &cmd, 0, PTF_ADV_STASH, c.p, PAGES(32), 0);
+	}
+	c.stop = 1;
+	for (i = 0; i < 3; i++)
+		pthread_join(th[i], NULL);
+	EXPECT_LT(n, moved);
+	EXPECT_EQ(0, c.bad);
+	for (i = 0; i < c.pages; i++)
+		EXPECT_EQ(c.turns, *(__u64 *)(c.p + PAGES(i)));
+}
+
+TEST_F(detail, unshare)
+{
+	int file = make_file(PTF_SHM), other;
+	struct ptf_ioc_range_advise c;
+	unsigned int *go = ptf_shared(PAGE), i;
+	char *p = ptf_anon(PAGES(64)), *f;
+	pid_t pid;
+
+	ptf_fill(p, PAGES(64), SEED);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		ptf_await(go, 1, 20000);
+		_exit(write_all(p));
+	}
+	test_cmd_query_pages(0, p, PAGES(64), self->was);
+	EXPECT_EQ(0, self->was[9].flags & PTF_ROW_EXCLUSIVE);
+	/* hints and stashes on the way */
+	test_cmd_advise_all(PTF_ADV_NOTPRESENT, p + PAGES(8), PAGES(8));
+	test_cmd_advise_all(PTF_ADV_STASH, p + PAGES(16), PAGES(8));
+	test_cmd_advise_all(PTF_ADV_UNSHARE, p, PAGES(64));
+	test_cmd_query_pages(0, p, PAGES(64), self->row);
+	for (i = 0; i < 64; i++) {
+		EXPECT_EQ(PTF_STATE_PRESENT, self->row[i].state);
+		EXPECT_NE(0, self->row[i].flags & PTF_ROW_EXCLUSIVE);
+		EXPECT_NE(self->was[i].pte_pfn, self->row[i].pte_pfn);
+	}
+	test_cmd_range_advise(&c, 0, PTF_ADV_UNSHARE, p, PAGES(64), 0);
+	EXPECT_EQ(64, c.out_same_pages);
+	*go = 1;
+	EXPECT_EQ(0, ptf_wait(pid));
+	EXPECT_EQ(0, ptf_wrong(p, PAGES(64), SEED));
+	ASSERT_EQ(0, mprotect(p, PAGES(8), PROT_READ));
+	test_err_range_advise(EACCES, &c, 0, PTF_ADV_UNSHARE, p, PAGES(8), 0);
+	EXPECT_EQ(8, c.out_skipped_pages[PTF_SKIP_READONLY]);
+
+	/* a file's page in a private mapping: what the file does then is not seen */
+	ASSERT_LE(0, file);
+	f = mmap(NULL, PAGES(NR), PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+	ASSERT_NE(MAP_FAILED, f);
+	ptf_touch_all(f, PAGES(NR));
+	test_cmd_advise_all(PTF_ADV_UNSHARE, f, PAGES(NR));
+	other = 0;
+	ASSERT_EQ(4, pwrite(file, &other, 4, 0));
+	EXPECT_TRUE(holds(f, PAGES(NR), SEED));
+	munmap(f, PAGES(NR));
+	f = mmap(NULL, PAGES(NR), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	ptf_touch_all(f, PAGES(NR));
+	test_err_range_advise(EOPNOTSUPP, &c, 0, PTF_ADV_UNSHARE, f, PAGES(NR), 0);
+	EXPECT_EQ(NR, c.out_skipped_pages[PTF_SKIP_KIND]);
+	munmap(f, PAGES(NR));
+	close(file);
+}
+
+TEST_F(detail, unmap_file_cow)
+{
+	int file = make_file(PTF_SCRATCH), other;
+	char *a, *b, *s;
+	struct ptf_ioc_range_advise c;
+	unsigned int i;
+	pid_t pid;
+
+	if (!ptf_is_fs(PTF_SCRATCH, PTF_EXT4_MAGIC))
+		SKIP(return, PTF_SCRATCH " is not ext4");
+	ASSERT_LE(0, file);
+	a = mmap(NULL, PAGES(NR), PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+	b = mmap(NULL, PAGES(NR), PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+	s = mmap(NULL, PAGES(NR), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	ASSERT_TRUE(a != MAP_FAILED && b != MAP_FAILED && s != MAP_FAILED);
+	fill(a, PAGES(NR), SEED + 1);
+	fill(b, PAGES(NR), SEED + 2);
+	/* copies of the target's, though nobody maps the file's own pages */
+	test_cmd_advise_all(PTF_ADV_UNMAP_FILE_COW, a, PAGES(NR));
+	test_cmd_query_pages(0, a, PAGES(NR), self->row);
+	for (i = 0; i < NR; i++)
+		EXPECT_EQ(PTF_STATE_NONE, self->row[i].state);
+	EXPECT_TRUE(holds(a, PAGES(NR), SEED));
+	EXPECT_TRUE(holds(b, PAGES(NR), SEED));
+	/* half copies, half not */
+	fill(a, PAGES(NR / 2), SEED + 1);
+	ptf_touch_all(a, PAGES(NR));
+	ptf_touch_all(s, PAGES(NR));
+	test_cmd_advise_all(PTF_ADV_UNMAP_FILE_COW, a, PAGES(NR));
+	EXPECT_TRUE(holds(a, PAGES(NR), SEED));
+	EXPECT_TRUE(holds(s, PAGES(NR), SEED));
+	/* of the memory of others: not for everybody */
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		other = open(PTF_DEV, O_RDWR);
+		if (setgid(65534) || setuid(65534))
+			_exit(2);
+		_exit(!(_test_cmd_range_advise(other, &c, 0, PTF_ADV_UNMAP_FILE_COW, a, PAGES(NR),
+					       0) == -1 && errno == EPERM));
+	}
+	EXPECT_EQ(0, ptf_wait(pid));
+	munmap(a, PAGES(NR));
+	munmap(b, PAGES(NR));
+	munmap(s, PAGES(NR));
+	close(file);
+}
+
+/* Driving the fault handler over holes costs a step for each, not for each page. */
+TEST_F_TIMEOUT(detail, drive_over_holes, 60)
+{
+	char *p = ptf_anon(PAGES(8)), *none;
+	struct ptf_ioc_range_fault f = {
+		.size = sizeof(f), .access = PTF_ACCESS_READ, .end = USER_END_4,
+	};
+	double t = ptf_seconds();
+	unsigned char results[8];
+
+	ASSERT_NE(NULL, p);
+	none = mmap(NULL, 1UL << 40, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		    0);
+	ASSERT_NE(MAP_FAILED, none);
+	f.start = u64ptr(none);
+	f.end = f.start + (1UL << 40);
+	ASSERT_OK(ioctl(self->fd, PTF_IOC_RANGE_FAULT, &f));
+	EXPECT_EQ(1UL << 28, f.out_failed);
+	EXPECT_EQ(f.end, f.out_next);
+	munmap(none, 1UL << 40);
+	ASSERT_OK(ioctl(self->fd, PTF_IOC_RANGE_FAULT, &f));
+	EXPECT_EQ(1UL << 28, f.out_failed);
+	/* pages between holes are driven, and counted alone */
+	ASSERT_EQ(0, munmap(p, PAGES(2)));
+	ASSERT_EQ(0, munmap(p + PAGES(4), PAGES(4)));
+	f.start = u64ptr(p);
+	f.end = u64ptr(p) + PAGES(8);
+	ASSERT_OK(ioctl(self->fd, PTF_IOC_RANGE_FAULT, &f));
+	EXPECT_EQ(2, f.out_minor);
+	EXPECT_EQ(6, f.out_failed);
+	/* one by one where that is asked for */
+	f.flags = PTF_FAULT_F_STOP;
+	ASSERT_OK(ioctl(self->fd, PTF_IOC_RANGE_FAULT, &f));
+	EXPECT_EQ(1, f.out_failed);
+	EXPECT_EQ(u64ptr(p) + PAGE, f.out_next);
+	f.flags = 0;
+	f.results = u64ptr(results);
+	ASSERT_OK(ioctl(self->fd, PTF_IOC_RANGE_FAULT, &f));
+	EXPECT_EQ(PTF_FAULTED_HOLE, results[0]);
+	EXPECT_EQ(PTF_FAULTED_MINOR, results[2]);
+	EXPECT_EQ(PTF_FAULTED_HOLE, results[7]);
+	EXPECT_GT(20 * ptf_env("PTF_SLOW", 1), ptf_seconds() - t);
+}
+
+/* ------------------------------------------------------------------ */
+/* The atlas measures, and does not tell by heart                      */
+
+static char *atlas(const char *args)
+{
+	const char *top = getenv("PTF_TOP");
+	char cmd[512], *out = calloc(1, MB);
+	size_t n = 0;
+	FILE *f;
+
+	snprintf(cmd, sizeof(cmd), "%s/build/user/ptefault --json atlas %s", top ? top : ".", args);
+	f = popen(cmd, "r");
+	if (f && out)
+		n = fread(out, 1, MB - 1, f);
+	if (!f || pclose(f) || !n) {
+		free(out);
+		return NULL;
+	}
+	return out;
+}
+
+/* What a row says in one place; rows are found by advice and memory. */
+static const char *cell(const char *json, const char *advice, const char *memory,
+			const char *key, char *buf, size_t len)
+{
+	char want[128];
+	const char *row, *end;
+
+	snprintf(want, sizeof(want), "{\"advice\":\"%s\",\"memory\":\"%s\"", advice, memory);
+	row = strstr(json, want);
+	if (!row)
+		return "no row";
+	end = strstr(row + 1, "{\"advice\":");
+	/* the state that is meant is the one after the advice */
+	if (!strcmp(key, "state"))
+		row = strstr(row, "\"after\":");
+	snprintf(want, sizeof(want), "\"%s\":\"", key);
+	row = row ? strstr(row, want) : NULL;
+	if (!row || (end && row > end))
+		return "no key";
+	row += strlen(want);
+	snprintf(buf, len, "%.*s", (int)strcspn(row, "\""), row);
+	return buf;
+}
+
+#define is_cell(text, json, advice, memory, key) do { \
+	char __buf[64]; \
+	EXPECT_STREQ(text, cell(json, advice, memory, key, __buf, sizeof(__buf))) { \
+		TH_LOG("%s on %s: %s", advice, memory, key); \
+	} \
+} while (0)
+
+#define not_cell(text, json, advice, memory, key) do { \
+	char __buf[64]; \
+	const char *__cell = cell(json, advice, memory, key, __buf, sizeof(__buf)); \
+	EXPECT_STRNE(text, __cell); \
+	EXPECT_STRNE("no row", __cell); \
+	EXPECT_STRNE("no key", __cell); \
+} while (0)
+
+TEST_F_TIMEOUT(detail, atlas_with_and_without_swap, 120)
+{
+	static const char args[] =
+		"PAGEOUT SWAPOUT NOTPRESENT DONTNEED --memory anon --memory shmem --dir " PTF_SHM;
+	char dev[128] = "", *with, *without;
+	FILE *f = fopen("/proc/swaps", "re");
+	char line[256];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (line[0] == '/')
+			sscanf(line, "%127s", dev);
+	if (f)
+		fclose(f);
+	if (!dev[0])
+		SKIP(return, "no swap here: the other run has some");
+	with = atlas(args);
+	ASSERT_NE(NULL, with);
+	ASSERT_EQ(0, syscall(SYS_swapoff, dev));
+	without = atlas(args);
+	ASSERT_EQ(0, syscall(SYS_swapon, dev, 0));
+	ASSERT_NE(NULL, without);
+	is_cell("0", with, "PAGEOUT", "anon", "result");
+	is_cell("swap", with, "PAGEOUT", "anon", "state");
+	/* a page that is still on its way to the disk is found without reading it */
+	not_cell("none", with, "PAGEOUT", "anon", "next_read");
+	not_cell("none", with, "PAGEOUT", "anon", "next_write");
+	is_cell("kept", with, "PAGEOUT", "anon", "content");
+	is_cell("0", without, "PAGEOUT", "anon", "result");
+	is_cell("present", without, "PAGEOUT", "anon", "state");
+	is_cell("none", without, "PAGEOUT", "anon", "next_read");
+	is_cell("0", with, "SWAPOUT", "anon", "result");
+	is_cell("swap", with, "SWAPOUT", "anon", "state");
+	is_cell("major", with, "SWAPOUT", "anon", "next_read");
+	is_cell("major", with, "SWAPOUT", "anon", "next_gup");
+	is_cell("present", without, "SWAPOUT", "anon", "state");
+	is_cell("none", without, "SWAPOUT", "anon", "next_read");
+	is_cell("kept", without, "SWAPOUT", "anon", "content");
+	is_cell("ENOSPC", without, "SWAPOUT", "anon", "result");
+	/* what swap has nothing to do with is the same in both */
+	is_cell("hint", with, "NOTPRESENT", "anon", "state");
+	is_cell("hint", without, "NOTPRESENT", "anon", "state");
+	is_cell("lost", with, "DONTNEED", "anon", "content");
+	is_cell("lost", without, "DONTNEED", "anon", "content");
+	is_cell("kept", with, "DONTNEED", "shmem", "content");
+	free(with);
+	free(without);
+}
+
+/* Without a name it is about all of them. */
+TEST_F_TIMEOUT(detail, atlas_of_all_advice, 120)
+{
+	static const char *const names[] = {
+		"NORMAL", "RANDOM", "SEQUENTIAL", "WILLNEED", "DONTNEED", "FREE", "REMOVE",
+		"DONTFORK", "DOFORK", "MERGEABLE", "UNMERGEABLE", "HUGEPAGE", "NOHUGEPAGE",
+		"DONTDUMP", "DODUMP", "WIPEONFORK", "KEEPONFORK", "COLD", "PAGEOUT",
+		"POPULATE_READ", "POPULATE_WRITE", "DONTNEED_LOCKED", "COLLAPSE",
+		"GUARD_INSTALL", "GUARD_REMOVE",
+		"NOTPRESENT", "STASH", "STICKY", "WRPROTECT", "WRUNPROTECT", "OLD", "CLEAN",
+		"PRESENT", "UNMAP_FILE", "UNMAP_FILE_COW", "ZAP", "EVICT", "SWAPOUT", "MIGRATE",
+		"UNSHARE", "SPLIT", "POISON", "UNPOISON", "RESET",
+	};
+	char *json = atlas("--memory anon"), buf[64];
+	unsigned int i;
+
+	ASSERT_NE(NULL, json);
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		EXPECT_STRNE("no row", cell(json, names[i], "anon", "result", buf, sizeof(buf))) {
+			TH_LOG("%s", names[i]);
+		}
+	free(json);
+}
+
 TEST_HARNESS_MAIN

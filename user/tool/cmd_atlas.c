@@ -2,8 +2,8 @@
 /*
  * ptefault atlas: what each advice does on the running kernel, measured. Every
  * cell (advice x memory) is a child process of its own with memory of that
- * kind: rows before, the call, rows after, then a read that is timed by its
- * faults, and a look at the content.
+ * kind: rows before, the call, rows after, then a read, a write and an access
+ * of the kernel that are judged by their faults, and a look at the content.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +11,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
+#include <sys/uio.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,6 +30,9 @@
 static const struct tool_opt opts[] = {
 	{ "memory", "KIND", "only this kind of memory (may be repeated)", 0 },
 	{ "dir", "DIR", "where the files are made, /var/tmp by default", 0 },
+	{ "pmd", NULL, "the module's advice: a huge page as a whole", 0 },
+	{ "split", NULL, "the module's advice: split a huge page first", 0 },
+	{ "gup", NULL, "the module's advice: kernel-mode users fault too", 0 },
 	{ "unchecked", NULL, "also HWPOISON and SOFT_OFFLINE: costs frames", 0 },
 	{ 0 }
 };
@@ -83,6 +90,50 @@ static char *make_zero(const char *dir, size_t *len)
 	return p;
 }
 
+/* Shared with a child, that waits for its parent's end. */
+static char *make_forked(const char *dir, size_t *len)
+{
+	char *p = make_anon(dir, len);
+	pid_t parent = getpid(), pid = p ? fork() : -1;
+
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		while (getppid() == parent)
+			pause();
+		_exit(0);
+	}
+	return pid > 0 ? p : NULL;
+}
+
+static char *make_none(const char *dir, size_t *len)
+{
+	char *p = make_anon(dir, len);
+
+	return p && !mprotect(p, *len, PROT_NONE) ? p : NULL;
+}
+
+/* Out in swap, as far as the kernel says so. */
+static char *make_swapped(const char *dir, size_t *len)
+{
+	char *p = make_anon(dir, len);
+	uint64_t entry = 0;
+	int fd, tries;
+
+	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	for (tries = 0; p && tries < 50; tries++) {
+		if (madvise(p, *len, MADV_PAGEOUT) ||
+		    pread(fd, &entry, sizeof(entry),
+			  (uintptr_t)p / getpagesize() * sizeof(entry)) !=
+		    sizeof(entry) || entry >> 62 & 1)
+			break;
+		usleep(10000);
+	}
+	close(fd);
+	/* without swap there is no such memory */
+	errno = ENOSPC;
+	return entry >> 62 & 1 ? p : NULL;
+}
+
 static char *make_locked(const char *dir, size_t *len)
 {
 	char *p = make_anon(dir, len);
@@ -102,6 +153,20 @@ static char *make_thp(const char *dir, size_t *len)
 		return NULL;
 	p += -(uintptr_t)p & (HUGE_BYTES - 1);
 	if (madvise(p, HUGE_BYTES, MADV_HUGEPAGE))
+		return NULL;
+	memset(p, PATTERN, *len);
+	return p;
+}
+
+/* The same folio, mapped by small entries. */
+static char *make_large(const char *dir, size_t *len)
+{
+	char *p = make_thp(dir, len);
+	size_t page = getpagesize();
+
+	if (!p || mprotect(p + page, page, PROT_READ) ||
+	    mprotect(p + page, page, PROT_READ | PROT_WRITE) ||
+	    madvise(p, *len, MADV_NOHUGEPAGE))
 		return NULL;
 	memset(p, PATTERN, *len);
 	return p;
@@ -177,30 +242,70 @@ static char *make_shmem(const char *dir, size_t *len)
 	return map_file(memfd_create("atlas", MFD_CLOEXEC), len, MAP_SHARED);
 }
 
+static char *make_sysv(const char *dir, size_t *len)
+{
+	char *p;
+	int id;
+
+	(void)dir;
+	*len = small();
+	id = shmget(IPC_PRIVATE, *len, IPC_CREAT | 0600);
+	if (id < 0)
+		return NULL;
+	p = shmat(id, NULL, 0);
+	shmctl(id, IPC_RMID, NULL);
+	if (p == (void *)-1)
+		return NULL;
+	memset(p, PATTERN, *len);
+	return p;
+}
+
+static char *make_vdso(const char *dir, size_t *len)
+{
+	(void)dir;
+	*len = getpagesize();
+	return (char *)getauxval(AT_SYSINFO_EHDR);
+}
+
 static const struct memory memories[] = {
 	{ "anon", "private anonymous, written", make_anon, PATTERN },
+	{ "forked", "private anonymous, shared after fork", make_forked,
+	  PATTERN },
 	{ "zero", "private anonymous, only read", make_zero, 0 },
 	{ "mlocked", "private anonymous, mlocked", make_locked, PATTERN },
+	{ "swapped", "private anonymous, out in swap", make_swapped, PATTERN },
 	{ "thp", "a huge page", make_thp, PATTERN },
+	{ "large", "a huge page mapped by small entries", make_large, PATTERN },
 	{ "shared", "a file, shared", make_shared, PATTERN },
 	{ "private", "a file, private, before copy-on-write", make_private,
 	  PATTERN },
 	{ "cow", "a file, private, after copy-on-write", make_cow,
 	  PATTERN + 1 },
 	{ "shmem", "a memfd, shared", make_shmem, PATTERN },
+	{ "sysv", "System V shared memory", make_sysv, PATTERN },
+	{ "protnone", "private anonymous, PROT_NONE", make_none, PATTERN },
 	{ "hugetlb", "hugetlb memory", make_hugetlb, PATTERN },
+	{ "vdso", "the vdso", make_vdso, 0x7f },
 };
 
 /* ------------------------------------------------------------------ */
 /* One cell, in a child                                                */
 
+/* What the next access does; each on memory of its own. */
+enum { READ, WRITE, GUP, ACCESSES };
+
+struct access {
+	int minor;
+	int major;
+	int signal;	/* that it got, or 0 */
+	int err;	/* of the system call that made it */
+};
+
 struct cell {
 	int made;	/* 0, or the errno of making the memory */
 	int session;	/* 0, or the errno of opening a session */
 	int result;	/* 0, or the errno of the advice */
-	int minor;
-	int major;
-	int signal;	/* that the read got, or 0 */
+	struct access next[ACCESSES];
 	int kept;
 	int status;	/* how the child ended */
 	int there;	/* the cell is filled in */
@@ -217,18 +322,31 @@ static void on_signal(int sig)
 	siglongjmp(escape, sig);
 }
 
-/* The signal that a read gets, or 0. */
-static int read_byte(const char *p)
+/* The signal that an access gets, or 0; @err of one by the kernel. */
+static int access_byte(char *p, int what, char value, int *err)
 {
+	struct iovec local, remote = { p, 1 };
 	int sig = sigsetjmp(escape, 1);
+	char byte = 0;
 
-	if (!sig)
+	*err = 0;
+	if (sig)
+		return sig;
+	local = (struct iovec){ &byte, 1 };
+	if (what == READ)
 		asm volatile("" : : "r"(*p));
-	return sig;
+	else if (what == WRITE)
+		*(volatile char *)p = value;
+	else if (process_vm_readv(getpid(), &local, 1, &remote, 1, 0) != 1)
+		*err = errno;
+	return 0;
 }
 
+/* The first byte may be one that the memory has by itself (the vdso's). */
 static bool all_is(const char *p, size_t len, char c)
 {
+	if (c == 0x7f)
+		return *p == c;
 	for (size_t i = 0; i < len; i++)
 		if (p[i] != c)
 			return false;
@@ -265,50 +383,74 @@ static int look(const struct ptf_session *session, const char *p,
 	return n == 1 && both.vma.end;
 }
 
-static void measure(const struct memory *memory, const char *dir,
-		    unsigned int advice, struct cell *c)
+/* One access behind the advice, on fresh memory. False: there is none. */
+static bool measure_access(const struct memory *memory, const char *dir,
+			   unsigned int advice, uint32_t flags, int what,
+			   struct cell *c)
 {
-	struct sigaction act = { .sa_handler = on_signal };
+	struct access *next = &c->next[what];
 	struct ptf_session *session;
 	struct rusage a, b;
+	char *p, own = 0;
 	uint64_t start;
+	int result;
 	size_t len;
-	char *p;
 
-	sigaction(SIGBUS, &act, NULL);
-	sigaction(SIGSEGV, &act, NULL);
+	errno = 0;
 	p = memory->make(dir, &len);
 	if (!p) {
 		c->made = errno ? errno : ENOMEM;
-		return;
+		return false;
 	}
 	c->session = -ptf_session_open(NULL, &session);
 	if (c->session)
-		return;
+		return false;
 	start = (uintptr_t)p;
 	/* Once for nothing, so that no fault of our own is counted. */
-	read_byte((const char *)&start);
+	access_byte(&own, what, 0, &next->err);
 	getrusage(RUSAGE_SELF, &a);
 	getrusage(RUSAGE_SELF, &b);
-	c->have_before = look(session, p, &c->before, &c->vma_before);
-	c->result = -ptf_session_advise(session, NULL, start, start + len,
-					advice, PTF_ADVISE_UNCHECKED, NULL);
-	c->have_after = look(session, p, &c->after, &c->vma_after);
+	if (!what)
+		c->have_before = look(session, p, &c->before, &c->vma_before);
+	result = -ptf_session_advise(session, NULL, start, start + len, advice,
+				     PTF_ADVISE_UNCHECKED |
+				     (advice < PTF_ADV_BASE ? 0 : flags), NULL);
+	if (!what) {
+		c->result = result;
+		c->have_after = look(session, p, &c->after, &c->vma_after);
+	}
 	getrusage(RUSAGE_SELF, &a);
-	c->signal = read_byte(p);
+	next->signal = access_byte(p, what, memory->content, &next->err);
 	getrusage(RUSAGE_SELF, &b);
-	c->minor = b.ru_minflt - a.ru_minflt;
-	c->major = b.ru_majflt - a.ru_majflt;
+	next->minor = b.ru_minflt - a.ru_minflt;
+	next->major = b.ru_majflt - a.ru_majflt;
+	if (what)
+		return true;
 	/* What the session held back is there again when it is gone. */
-	if (c->signal)
+	if (next->signal) {
 		ptf_session_close(session);
+		mprotect(p, len, PROT_READ);
+	}
 	if (!sigsetjmp(escape, 1))
 		c->kept = all_is(p, len, memory->content);
+	return true;
+}
+
+static void measure(const struct memory *memory, const char *dir,
+		    unsigned int advice, uint32_t flags, struct cell *c)
+{
+	struct sigaction act = { .sa_handler = on_signal };
+
+	sigaction(SIGBUS, &act, NULL);
+	sigaction(SIGSEGV, &act, NULL);
+	for (int what = READ; what < ACCESSES; what++)
+		if (!measure_access(memory, dir, advice, flags, what, c))
+			return;
 }
 
 /* 0, or the errno for which there is no cell. */
 static int in_child(const struct memory *memory, const char *dir,
-		    unsigned int advice, struct cell *c)
+		    unsigned int advice, uint32_t flags, struct cell *c)
 {
 	struct cell *shared;
 	int status = 0;
@@ -321,7 +463,7 @@ static int in_child(const struct memory *memory, const char *dir,
 	fflush(NULL);
 	pid = fork();
 	if (!pid) {
-		measure(memory, dir, advice, shared);
+		measure(memory, dir, advice, flags, shared);
 		_exit(0);
 	}
 	if (pid > 0)
@@ -335,13 +477,17 @@ static int in_child(const struct memory *memory, const char *dir,
 
 /* ------------------------------------------------------------------ */
 
-static const char *next_read(const struct cell *c)
+static const char *next_text(const struct cell *c, int what)
 {
+	const struct access *next = &c->next[what];
+
 	if (WIFSIGNALED(c->status))
 		return "killed";
-	if (c->signal)
-		return c->signal == SIGBUS ? "SIGBUS" : "SIGSEGV";
-	return c->major ? "major" : c->minor ? "minor" : "none";
+	if (next->signal)
+		return next->signal == SIGBUS ? "SIGBUS" : "SIGSEGV";
+	if (next->err)
+		return next->err == EHWPOISON ? "EHWPOISON" : "EFAULT";
+	return next->major ? "major" : next->minor ? "minor" : "none";
 }
 
 static const char *result_text(const struct cell *c)
@@ -363,8 +509,9 @@ static void row_text(int have, const struct ptf_row *row, char *buf, size_t len)
 			 PTF_FILEMAP_PRESENT ? ", cached" : row->file_state ==
 			 PTF_FILEMAP_SWAP ? ", in swap" : "");
 	else if (row->state == PTF_STATE_PRESENT)
-		snprintf(buf, len, "%s%s", kind,
-			 row->flags & PTF_ROW_WRITE ? " rw" : " r");
+		snprintf(buf, len, "%s%s%s", kind,
+			 row->flags & PTF_ROW_WRITE ? " rw" : " r",
+			 row->flags & PTF_ROW_YOUNG ? "" : " old");
 	else if (row->state == PTF_STATE_HINT ||
 		 row->state == PTF_STATE_STASHED)
 		snprintf(buf, len, "%s %s", ptf_state_name(row->state), kind);
@@ -390,8 +537,10 @@ static struct json_object *json_cell(unsigned int advice,
 				    &c->vma_before));
 	jadd(o, "result", jstr(result_text(c)));
 	jadd(o, "after", json_look(c->have_after, &c->after, &c->vma_after));
-	jadd(o, "next_read", jstr(next_read(c)));
+	jadd(o, "next_read", jstr(next_text(c, READ)));
 	jadd(o, "content", jstr(c->kept ? "kept" : "lost"));
+	jadd(o, "next_write", jstr(next_text(c, WRITE)));
+	jadd(o, "next_gup", jstr(next_text(c, GUP)));
 	return o;
 }
 
@@ -399,14 +548,18 @@ static struct json_object *json_cell(unsigned int advice,
 static bool print_cell(const char *advice, const struct memory *memory,
 		       const struct cell *c)
 {
-	char before[48], after[48];
+	char before[48], after[64];
 
 	row_text(c->have_before, &c->before, before, sizeof(before));
 	row_text(c->have_after, &c->after, after, sizeof(after));
-	if (!strcmp(before, after) && !strcmp(next_read(c), "none") && c->kept)
+	if (c->have_after && c->before.state == c->after.state &&
+	    c->before.pte_pfn != c->after.pte_pfn)
+		strcat(after, ", moved");
+	if (!strcmp(before, after) && c->kept)
 		return false;
-	printf("%-16s%-12s%-9s%-10s -> %-16s%-11s%s\n", advice, result_text(c),
-	       memory->name, before, after, next_read(c),
+	printf("%-16s%-12s%-9s%-10s -> %-16s%-8s %-8s %-8s%s\n", advice,
+	       result_text(c), memory->name, before, after, next_text(c, READ),
+	       next_text(c, WRITE), next_text(c, GUP),
 	       c->kept ? "kept" : "lost");
 	return true;
 }
@@ -502,6 +655,9 @@ static int run(struct tool *t)
 	bool missing[ARRAY_SIZE(memories)] = { 0 };
 	struct json_object *rows = NULL;
 	struct ptf_session *session;
+	uint32_t flags = (tool_flag(t, "pmd") ? PTF_ADVISE_F_PMD : 0) |
+			 (tool_flag(t, "split") ? PTF_ADVISE_F_SPLIT : 0) |
+			 (tool_flag(t, "gup") ? PTF_ADVISE_F_GUP : 0);
 	unsigned int *list;
 	struct utsname uts;
 	int nr = 0, ret;
@@ -521,9 +677,9 @@ static int run(struct tool *t)
 	if (t->json)
 		rows = json_object_new_array();
 	else
-		printf("%-16s%-12s%-9s%-10s    %-16s%-11s%s\n", "ADVICE",
-		       "RESULT", "MEMORY", "BEFORE", "AFTER", "NEXT READ",
-		       "CONTENT");
+		printf("%-16s%-12s%-9s%-10s    %-16s%-8s %-8s %-8s%s\n",
+		       "ADVICE", "RESULT", "MEMORY", "BEFORE", "AFTER", "READ",
+		       "WRITE", "GUP", "CONTENT");
 	for (int i = 0; ret == DONE && i < nr; i++) {
 		struct cell cells[ARRAY_SIZE(memories)] = { 0 };
 
@@ -533,7 +689,7 @@ static int run(struct tool *t)
 
 			if (missing[k] || !wanted(t, &memories[k]))
 				continue;
-			err = in_child(&memories[k], dir, list[i], c);
+			err = in_child(&memories[k], dir, list[i], flags, c);
 			if (!err)
 				err = c->made ? c->made : c->session;
 			c->there = !err;
@@ -567,9 +723,9 @@ static const struct verb atlas = {
 	.args = "[ADVICE]...",
 	.what = "what each advice does on this kernel, measured",
 	.more = "For each advice and each kind of memory: the entry before, what the call\n"
-		"answered, the entry after, what the next read costs (none, minor, major, or a\n"
-		"signal), and whether the content is kept. Everything happens to memory of the\n"
-		"command's own children.\n",
+		"answered, the entry after, what the next read, write and access of the kernel\n"
+		"(GUP) costs (none, minor, major, a signal, or EFAULT), and whether the content\n"
+		"is kept. Everything happens to memory of the command's own children.\n",
 	.opts = opts,
 	.order = 80,
 	.run = run,

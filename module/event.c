@@ -210,6 +210,7 @@ void ptf_event_gone(struct ptf_target *t)
 	spin_unlock(&q->lock);
 	wake_up(&q->wait);
 	trace_ptefault_event(q->session, &ev);
+	ptf_netlink_send(q, &ev);
 }
 
 static bool ptf_queue_has(struct ptf_queue *q)

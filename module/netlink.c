@@ -3,6 +3,11 @@
  * Events by generic netlink: all of all sessions, to the multicast group
  * "events", for CAP_SYS_ADMIN in the initial network namespace alone. The names
  * are in ptefault.yaml. Nothing is built while nobody listens.
+ *
+ * netlink says who was too slow only of listeners that asked for it, by the
+ * socket option NETLINK_BROADCAST_ERROR, or if it was all of them: that is what
+ * the attribute "lost" counts. Each listener is told by ENOBUFS in any case, and
+ * can see by seq how much it missed.
  */
 #include <linux/module.h>
 #include <linux/sched/signal.h>
@@ -25,6 +30,9 @@ static struct genl_family ptf_netlink_family __ro_after_init = {
 static int ptf_netlink_put(struct sk_buff *skb, struct ptf_queue *q,
 			   const struct ptf_event *ev)
 {
+	/* whoever takes part in the end of an address space need not be of it */
+	bool gone = ev->type == PTF_EVENT_GONE;
+
 	return nla_put_u32(skb, PTF_GENL_A_SESSION, q->session) ?:
 	       nla_put_u64_64bit(skb, PTF_GENL_A_LOST, atomic64_read(&q->netlink_lost),
 				 PTF_GENL_A_PAD) ?:
@@ -36,8 +44,8 @@ static int ptf_netlink_put(struct sk_buff *skb, struct ptf_queue *q,
 	       nla_put_u64_64bit(skb, PTF_GENL_A_ADDR, ev->addr, PTF_GENL_A_PAD) ?:
 	       nla_put_u64_64bit(skb, PTF_GENL_A_IP, ev->ip, PTF_GENL_A_PAD) ?:
 	       nla_put_u64_64bit(skb, PTF_GENL_A_PTE, ev->pte, PTF_GENL_A_PAD) ?:
-	       nla_put_u32(skb, PTF_GENL_A_PID, task_tgid_nr(current)) ?:
-	       nla_put_u32(skb, PTF_GENL_A_TID, task_pid_nr(current)) ?:
+	       nla_put_u32(skb, PTF_GENL_A_PID, gone ? 0 : task_tgid_nr(current)) ?:
+	       nla_put_u32(skb, PTF_GENL_A_TID, gone ? 0 : task_pid_nr(current)) ?:
 	       nla_put_u32(skb, PTF_GENL_A_TARGET, ev->target) ?:
 	       nla_put_u8(skb, PTF_GENL_A_ACCESS, ev->access) ?:
 	       nla_put_u8(skb, PTF_GENL_A_ORIGIN, ev->origin) ?:
@@ -46,15 +54,22 @@ static int ptf_netlink_put(struct sk_buff *skb, struct ptf_queue *q,
 	       nla_put_u8(skb, PTF_GENL_A_ANSWER, ev->answer);
 }
 
-/* In the context of the fault, which may sleep. */
+static bool ptf_netlink_heard(void)
+{
+	return genl_has_listeners(&ptf_netlink_family, &init_net, 0);
+}
+
+/* In the context of the fault, which may sleep; but GONE comes under a spinlock. */
 void ptf_netlink_send(struct ptf_queue *q, const struct ptf_event *ev)
 {
+	gfp_t gfp = ev->type == PTF_EVENT_GONE ? GFP_ATOMIC | __GFP_NOWARN : GFP_KERNEL;
 	struct sk_buff *skb;
 	void *hdr;
+	int err;
 
-	if (likely(!genl_has_listeners(&ptf_netlink_family, &init_net, 0)))
+	if (likely(!ptf_netlink_heard()))
 		return;
-	skb = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	skb = genlmsg_new(GENLMSG_DEFAULT_SIZE, gfp);
 	if (!skb)
 		goto lost;
 	hdr = genlmsg_put(skb, 0, 0, &ptf_netlink_family, 0, PTF_GENL_CMD_EVENT);
@@ -63,8 +78,9 @@ void ptf_netlink_send(struct ptf_queue *q, const struct ptf_event *ev)
 		goto lost;
 	}
 	genlmsg_end(skb, hdr);
+	err = genlmsg_multicast(&ptf_netlink_family, skb, 0, 0, gfp);
 	/* a listener that is not there any more has lost nothing */
-	if (genlmsg_multicast(&ptf_netlink_family, skb, 0, 0, GFP_KERNEL) == -ENOBUFS)
+	if (err == -ENOBUFS || (err == -ESRCH && ptf_netlink_heard()))
 		goto lost;
 	return;
 lost:

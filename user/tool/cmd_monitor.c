@@ -12,6 +12,7 @@
 
 #include <netlink/genl/ctrl.h>
 #include <netlink/genl/genl.h>
+#include <linux/netlink.h>
 #include <netlink/netlink.h>
 
 #include "rules.h"
@@ -201,6 +202,9 @@ static int listen_to(struct tool *t, struct monitor *m, struct nl_sock **out)
 	if (setsockopt(nl_socket_get_fd(sk), SOL_SOCKET, SO_RCVBUFFORCE,
 		       &(int){ QUEUE_BYTES }, sizeof(int)))
 		nl_socket_set_buffer_size(sk, QUEUE_BYTES, 0);
+	/* Have what we are too slow for counted; where it can't be, so be it. */
+	(void)!setsockopt(nl_socket_get_fd(sk), SOL_NETLINK,
+			  NETLINK_BROADCAST_ERROR, &(int){ 1 }, sizeof(int));
 	*out = sk;
 	return DONE;
 }

@@ -36,6 +36,28 @@ _ptefault() {
 	done
 
 	case $prev in
+	--action)
+		mapfile -t COMPREPLY < <(compgen -W "count notify delay= sigbus sigsegv hwpoison \
+			retry= oom= hold handler=" -- "$cur")
+		compopt -o nospace
+		return
+		;;
+	--from)
+		mapfile -t COMPREPLY < <(compgen -W "user kernel any" -- "$cur")
+		return
+		;;
+	--at)
+		mapfile -t COMPREPLY < <(compgen -W "exec main" -- "$cur")
+		return
+		;;
+	--method)
+		mapfile -t COMPREPLY < <(compgen -W "module scan soft-dirty" -- "$cur")
+		return
+		;;
+	--plan | --record | --replay | --report | --file | --dir)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
 	-p | --pid)
 		mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && echo [0-9]*)" -- "$cur")
 		return
@@ -56,7 +78,7 @@ _ptefault() {
 		[ ${#seen[@]} -gt 0 ] || mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	stat | walk)
+	stat | walk | rules | run)
 		return
 		;;
 	atlas) ;;

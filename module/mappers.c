@@ -174,13 +174,16 @@ static void ptf_mappers_find_threads(struct ptf_mappings *m)
 	struct ptf_mapping *o;
 
 	rcu_read_lock();
-	for_each_process_thread(p, t) {
-		/* a kernel thread only borrows */
-		if (t->flags & PF_KTHREAD)
-			continue;
-		o = ptf_mappers_of(m, READ_ONCE(t->mm));
-		if (o && !o->thread)
-			o->thread = get_task_pid(t, PIDTYPE_PID);
+	/* for_each_thread() asks for tasklist_lock where lists are checked */
+	for_each_process(p) {
+		list_for_each_entry_rcu(t, &p->signal->thread_head, thread_node) {
+			/* a kernel thread only borrows */
+			if (t->flags & PF_KTHREAD)
+				continue;
+			o = ptf_mappers_of(m, READ_ONCE(t->mm));
+			if (o && !o->thread)
+				o->thread = get_task_pid(t, PIDTYPE_PID);
+		}
 	}
 	rcu_read_unlock();
 }

@@ -399,4 +399,75 @@ static inline struct ptf_leaf_entry ptf_leaf_of(pte_t pte)
 	return e;
 }
 
+/* Does its value name a frame, or a place in a swap area? A marker's does not. */
+static inline bool ptf_leaf_has_value(struct ptf_leaf_entry e)
+{
+#ifdef SWP_PTE_MARKER
+	if (e.type == SWP_PTE_MARKER)
+		return false;
+#endif
+	return e.leaf != PTF_LEAF_MARKER && e.leaf != PTF_LEAF_GUARD;
+}
+
+/* userfaultfd's bit in an entry that is not present, or a marker that says so. */
+static inline bool ptf_pte_swp_uffd(pte_t pte, struct ptf_leaf_entry e)
+{
+#ifdef PTE_MARKER_UFFD_WP
+	if (e.type == SWP_PTE_MARKER)
+		return e.value & PTE_MARKER_UFFD_WP;
+#endif
+#if PTF_KERNEL(7, 3)
+	return pte_swp_uffd(pte);
+#else
+	return pte_swp_uffd_wp(pte);
+#endif
+}
+
+/* Where "dirty" of a page that is being migrated stands, if it is kept at all. */
+#define PTF_MIGRATION_DIRTY SWP_MIG_DIRTY
+
+/* Is it a migration entry of a page that had been written to? */
+static inline bool ptf_migration_dirty(pte_t pte)
+{
+	if (pte_none(pte) || pte_present(pte) || ptf_leaf_of(pte).leaf != PTF_LEAF_MIGRATION)
+		return false;
+	return __swp_offset(__pte_to_swp_entry(pte_swp_clear_flags(pte))) & PTF_MIGRATION_DIRTY;
+}
+
+/*
+ * A migration entry whose page comes back write-protected and, if @clean, as
+ * not written to. mprotect() edits them so, too.
+ */
+static inline pte_t ptf_migration_protect(pte_t pte, bool clean)
+{
+	pte_t bare = pte_swp_clear_flags(pte);
+	swp_entry_t e = __pte_to_swp_entry(bare);
+	unsigned long offset = __swp_offset(e);
+	unsigned int type = __swp_type(e);
+
+	if (type == SWP_MIGRATION_WRITE)
+		type = PageAnon(pfn_to_page(offset & SWP_PFN_MASK)) ?
+			SWP_MIGRATION_READ_EXCLUSIVE : SWP_MIGRATION_READ;
+	if (clean)
+		offset &= ~PTF_MIGRATION_DIRTY;
+	return __pte(pte_val(__swp_entry_to_pte(__swp_entry(type, offset))) |
+		     (pte_val(pte) ^ pte_val(bare)));
+}
+
+/* A write fault may map more than one page of anonymous memory, all as written. */
+#define PTF_FAULT_LARGE_ANON PTF_KERNEL(6, 8)
+/* ... of files, and of what comes from swap. */
+#define PTF_FAULT_LARGE PTF_KERNEL(6, 11)
+
+/* Is it the caller who holds mmap_lock, and for writing? */
+static inline bool ptf_mmap_write_is_mine(struct mm_struct *mm)
+{
+#ifdef CONFIG_PREEMPT_RT
+	return false;	/* not to be told there */
+#else
+	/* bit 0: readers hold it; bit 1 says nothing of the owner */
+	return (atomic_long_read(&mm->mmap_lock.owner) & ~2L) == (long)current;
+#endif
+}
+
 #endif /* PTF_COMPAT_H */

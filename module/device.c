@@ -18,7 +18,7 @@ static u64 ptf_features(void)
 
 	if (ptf_hook_can()) {
 		f |= PTF_FEATURE_HOOK | PTF_FEATURE_STASH | PTF_FEATURE_GUP |
-		     PTF_FEATURE_RULE | PTF_FEATURE_NETLINK;
+		     PTF_FEATURE_RULE | PTF_FEATURE_NETLINK | PTF_FEATURE_TRACK;
 		if (ptf_step_can())
 			f |= PTF_FEATURE_STEP;
 	}
@@ -108,6 +108,9 @@ union ptf_arg {
 	struct ptf_ioc_file_query file_query;
 	struct ptf_ioc_file_advise file_advise;
 	struct ptf_ioc_file_mappers file_mappers;
+	struct ptf_ioc_track_start track_start;
+	struct ptf_ioc_track_read track_read;
+	struct ptf_ioc_track_stop track_stop;
 	struct ptf_ioc_rule_add rule_add;
 	struct ptf_ioc_rule_set rule_set;
 	struct ptf_ioc_rule_delete rule_delete;
@@ -157,7 +160,7 @@ static const struct ptf_op ptf_ops[] = {
 	       ptf_ioc_range_query, out_next, out_names),
 	PTF_OP(PTF_IOC_PAGE_WALK, ptf_report_walk,
 	       ptf_ioc_page_walk, out_nr, level),
-	PTF_OP(PTF_IOC_RANGE_ADVISE, ptf_advise_range,
+	PTF_OP(PTF_IOC_RANGE_ADVISE, ptf_track_advise,
 	       ptf_ioc_range_advise, out_next, out_skipped_pages),
 	PTF_OP(PTF_IOC_RANGE_FAULT, ptf_drive_range,
 	       ptf_ioc_range_fault, out_next, out_failed),
@@ -169,6 +172,11 @@ static const struct ptf_op ptf_ops[] = {
 	PTF_OP(PTF_IOC_RULE_LIST, ptf_rule_list, ptf_ioc_rule_list, out_next, reserved),
 	PTF_OP(PTF_IOC_RULE_ARM, ptf_rule_arm, ptf_ioc_rule_arm, out_pages, out_pages),
 	PTF_OP_IN(PTF_IOC_HELD_ANSWER, ptf_action_answer, ptf_ioc_held_answer, content),
+	PTF_OP(PTF_IOC_TRACK_START, ptf_track_start,
+	       ptf_ioc_track_start, out_pages, out_skipped_pages),
+	PTF_OP(PTF_IOC_TRACK_READ, ptf_track_read,
+	       ptf_ioc_track_read, out_next, out_pages),
+	PTF_OP_IN(PTF_IOC_TRACK_STOP, ptf_track_stop, ptf_ioc_track_stop, reserved),
 	PTF_OP(PTF_IOC_FILE_MAPPERS, ptf_mappers_query,
 	       ptf_ioc_file_mappers, out_rows, out_total),
 	PTF_OP(PTF_IOC_FILE_QUERY, ptf_filemap_query,

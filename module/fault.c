@@ -41,7 +41,7 @@ vm_fault_t ptf_fault_handle(struct vm_area_struct *vma, unsigned long address,
 	struct ptf_space *sp = ptf_space_find_get(vma->vm_mm);
 	unsigned long addr = address & PAGE_MASK;
 	struct ptf_fault f;
-	bool watched, healed = false;
+	bool watched, tracked, healed = false;
 	vm_fault_t ret;
 
 	if (!sp)
@@ -60,15 +60,17 @@ vm_fault_t ptf_fault_handle(struct vm_area_struct *vma, unsigned long address,
 		if (ptf_action_before(&f, &ret))
 			goto put;
 	}
+	tracked = READ_ONCE(sp->tracked) && ptf_track_wants(sp, vma, addr);
 	/* hugetlb shares tables under locks of its own, and is never edited */
 	if (!is_vm_hugetlb_page(vma)) {
 		if (READ_ONCE(sp->nr_stash))
 			ptf_stash_restore(sp, vma->vm_mm, addr, NULL);
-		if (atomic_read(&sp->exact))
+		if (atomic_read(&sp->exact) && !tracked)
 			healed = ptf_fault_heal(sp, vma, addr);
 	}
 	/* the fault is still counted, and what else it needs is done, there */
-	ret = ptf_hook_orig(vma, address, flags, regs);
+	ret = tracked ? ptf_track_fault(sp, vma, address, flags, regs) :
+			ptf_hook_orig(vma, address, flags, regs);
 	if (watched) {
 		if (f.rule || f.considered || f.counted)
 			ptf_action_after(&f, ret);

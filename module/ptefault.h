@@ -53,6 +53,7 @@ struct ptf_queue;
 #define PTF_ARM_EXACT	BIT(1)	/* hints are healed one by one, by us */
 #define PTF_ARM_GUP	BIT(2)	/* kernel-mode users fault on hints */
 #define PTF_ARM_RULE	BIT(3)	/* rules or marks stand there */
+#define PTF_ARM_TRACK	BIT(4)	/* writes are tracked */
 
 struct ptf_target {
 	refcount_t refs;
@@ -142,6 +143,12 @@ int ptf_filemap_advise(struct address_space *mapping, struct file *file, u32 adv
 
 /* mappers.c */
 int ptf_mappers_query(struct ptf_cmd *c);
+
+/* track.c */
+int ptf_track_advise(struct ptf_cmd *c);
+int ptf_track_start(struct ptf_cmd *c);
+int ptf_track_read(struct ptf_cmd *c);
+int ptf_track_stop(struct ptf_cmd *c);
 
 /* tlb.c */
 int ptf_tlb_init(void);

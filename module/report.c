@@ -16,6 +16,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include "report.h"
+#include "rule.h"
 #include "space.h"
 #include "walk.h"
 #include "arch/x86.h"
@@ -30,6 +31,7 @@ struct ptf_report {
 	u32 flags;		/* PTF_QUERY_F_* */
 	bool privileged;
 	struct ptf_space *sp;	/* NULL: nothing is armed there */
+	bool marked;		/* pages may be sticky, or tracked */
 
 	struct ptf_vma *vmas;
 	unsigned int nr_vmas, cap_vmas;
@@ -113,6 +115,61 @@ static unsigned long ptf_report_add(struct ptf_report *r, struct ptf_row *row)
 	return row->start;
 }
 
+/*
+ * What the session itself has in mind for a page; @end is made smaller where
+ * that ends.
+ */
+static u64 ptf_report_marks(struct ptf_report *r, struct vm_area_struct *vma,
+			    unsigned long start, unsigned long *end)
+{
+	struct ptf_space *sp = r->sp;
+	struct ptf_span *s;
+	u64 flags = 0;
+
+	if (READ_ONCE(sp->nr_marks)) {
+		spin_lock(&sp->rlock);
+		for (s = ptf_span_iter_first(&sp->marks, start, *end - 1); s;
+		     s = ptf_span_iter_next(s, start, *end - 1)) {
+			if (s->start > start) {
+				*end = s->start;
+				continue;
+			}
+			*end = min(*end, s->last + 1);
+			if (container_of(s, struct ptf_mark, span)->kind == PTF_MARK_STICKY)
+				flags |= PTF_ROW_STICKY;
+		}
+		spin_unlock(&sp->rlock);
+	}
+	if (READ_ONCE(sp->tracked) && ptf_track_run(sp, vma, start, end))
+		flags |= PTF_ROW_TRACKED;
+	return flags;
+}
+
+/* A run in which not all pages may be marked alike. */
+static noinline int ptf_report_emit_marked(struct ptf_report *r, struct ptf_walk *w,
+					   const struct ptf_row *row, unsigned long end)
+{
+	unsigned long start = row->start, stop, n;
+	struct ptf_row part;
+
+	for (; start < end; start = stop) {
+		part = *row;
+		stop = end;
+		part.flags |= ptf_report_marks(r, w->vma, start, &stop);
+		n = (start - row->start) >> PAGE_SHIFT;
+		part.start = start;
+		part.nr_pages = (stop - start) >> PAGE_SHIFT;
+		if (part.file_pfn)
+			part.file_pfn += n;
+		if (part.pte_pfn && part.kind != PTF_KIND_ZERO)
+			part.pte_pfn += n;
+		w->next = ptf_report_add(r, &part);
+		if (w->next != stop)
+			return PTF_WALK_STOP;
+	}
+	return 0;
+}
+
 static int ptf_report_emit(struct ptf_report *r, struct ptf_walk *w,
 			   struct ptf_row *row)
 {
@@ -120,6 +177,8 @@ static int ptf_report_emit(struct ptf_report *r, struct ptf_walk *w,
 
 	/* the last row is another entry's now: ptf_report_again() must not add to it */
 	r->last_pte = 0;
+	if (unlikely(r->marked) && row->vma != PTF_VMA_NONE)
+		return ptf_report_emit_marked(r, w, row, end);
 	w->next = ptf_report_add(r, row);
 	return w->next == end ? 0 : PTF_WALK_STOP;
 }
@@ -247,34 +306,44 @@ static void ptf_report_page(struct ptf_report *r, struct page *page,
 		row->flags |= PTF_ROW_COPIED;
 }
 
-/* PTF_STATE_* of an entry that is neither none nor present */
-static void ptf_report_leaf_entry(struct ptf_report *r, struct ptf_leaf_entry leaf,
-				  struct ptf_row *row)
+/* An entry that is neither none nor present. */
+static void ptf_report_absent(struct ptf_report *r, struct ptf_walk *w, pte_t pte,
+			      struct ptf_row *row)
 {
+	struct ptf_leaf_entry leaf = ptf_leaf_of(pte);
 	pte_t old;
 
-	static const u8 state[] = {
-		[PTF_LEAF_SWAP]		= PTF_STATE_SWAP,
-		[PTF_LEAF_MIGRATION]	= PTF_STATE_MIGRATION,
-		[PTF_LEAF_DEVICE]	= PTF_STATE_DEVICE,
-		[PTF_LEAF_HWPOISON]	= PTF_STATE_HWPOISON,
-		[PTF_LEAF_GUARD]	= PTF_STATE_GUARD,
-		[PTF_LEAF_MARKER]	= PTF_STATE_MARKER,
-	};
-
-	row->state = state[leaf.leaf];
-	if (leaf.leaf == PTF_LEAF_HWPOISON && r->sp &&
-	    ptf_stash_find(r->sp, row->start, &old)) {
-		row->state = PTF_STATE_STASHED;
-		row->flags |= ptf_report_pte_flags(old);
-		if (!pte_special(old))
-			ptf_report_page(r, pfn_to_page(pte_pfn(old)), row);
-	}
-	if (leaf.leaf == PTF_LEAF_SWAP) {
+	row->state = ptf_entry_state(w->vma, pte);
+	if (pte_swp_soft_dirty(pte))
+		row->flags |= PTF_ROW_SOFT_DIRTY;
+	if (ptf_pte_swp_uffd(pte, leaf))
+		row->flags |= PTF_ROW_UFFD_WP;
+	switch (leaf.leaf) {
+	case PTF_LEAF_SWAP:
 		row->swap_type = leaf.type;
 		row->kind = PTF_KIND_ANON;
+		if (pte_swp_exclusive(pte))
+			row->flags |= PTF_ROW_EXCLUSIVE;
+		break;
+	case PTF_LEAF_MIGRATION:
+		/* its folio can't be let go of before the entry is replaced */
+		if (!is_vm_hugetlb_page(w->vma))
+			ptf_report_page(r, pfn_to_page(leaf.value), row);
+		if (ptf_migration_dirty(pte))
+			row->flags |= PTF_ROW_DIRTY;
+		break;
+	case PTF_LEAF_HWPOISON:
+		if (!r->sp || !ptf_stash_find(r->sp, row->start, &old))
+			break;
+		row->state = PTF_STATE_STASHED;
+		row->flags = ptf_report_pte_flags(old);
+		if (!pte_special(old))
+			ptf_report_page(r, pfn_to_page(pte_pfn(old)), row);
+		break;
+	default:
+		break;
 	}
-	if (r->privileged && leaf.leaf != PTF_LEAF_MARKER && leaf.leaf != PTF_LEAF_GUARD)
+	if (r->privileged && ptf_leaf_has_value(leaf))
 		row->pte_pfn = leaf.value;
 }
 
@@ -295,7 +364,7 @@ static bool ptf_report_is_filemap(struct ptf_report *r, struct ptf_walk *w,
 static void ptf_report_remember(struct ptf_report *r, pte_t pte, struct page *page,
 				const struct ptf_row *row)
 {
-	if (!page || PageCompound(page) || row->flags & PTF_FOLIO_PINNED)
+	if (!page || PageCompound(page) || row->flags & PTF_FOLIO_PINNED || r->marked)
 		return;
 	r->last_pte = ptf_arch_entry_but_frame(pte_val(pte));
 	r->last_pg = ptf_page_flags(page);
@@ -429,7 +498,7 @@ static int ptf_report_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 		} else {
 			ptf_report_proto(r, &row, addr);
 			row.pte = r->privileged ? pte_val(pte) : 0;
-			ptf_report_leaf_entry(r, ptf_leaf_of(pte), &row);
+			ptf_report_absent(r, w, pte, &row);
 			ret = ptf_report_file(r, w, &row, addr, addr + PAGE_SIZE);
 			ptep++;
 			addr += PAGE_SIZE;
@@ -457,7 +526,7 @@ static int ptf_report_pmd(struct ptf_walk *w, pmd_t pmd, unsigned long addr,
 	if (!pmd_present(pmd)) {
 		/* a THP under migration, or device-private */
 		row.pte = r->privileged ? pmd_val(pmd) : 0;
-		ptf_report_leaf_entry(r, ptf_leaf_of(pte), &row);
+		ptf_report_absent(r, w, pte, &row);
 		if (row.pte_pfn)
 			row.pte_pfn += off;
 		return ptf_report_file(r, w, &row, addr, end);
@@ -545,7 +614,7 @@ static int ptf_report_hugetlb(struct ptf_walk *w, unsigned long addr, unsigned l
 					      ((addr & (size - 1)) >> PAGE_SHIFT);
 		} else if (leaf->raw) {
 			row.pte = r->privileged ? leaf->raw : 0;
-			ptf_report_leaf_entry(r, ptf_leaf_of(__pte(leaf->raw)), &row);
+			ptf_report_absent(r, w, __pte(leaf->raw), &row);
 		}
 		if (ptf_report_emit(r, w, &row))
 			return PTF_WALK_STOP;
@@ -643,6 +712,14 @@ static bool ptf_report_enter(struct ptf_report *r, struct vm_area_struct *vma)
 	r->cur = v;
 	r->have_vma = true;
 	return true;
+}
+
+/* What is armed there; mmap_lock is held. */
+static void ptf_report_space(struct ptf_report *r, struct mm_struct *mm)
+{
+	if (!r->sp)
+		r->sp = ptf_space_find_get(mm);
+	r->marked = r->sp && (READ_ONCE(r->sp->nr_marks) || READ_ONCE(r->sp->tracked));
 }
 
 /* Rows for [pos, end) until a buffer is full; w->next says how far. */
@@ -825,8 +902,7 @@ int ptf_report_query(struct ptf_cmd *c)
 			err = -EINTR;
 			break;
 		}
-		if (!r.sp)
-			r.sp = ptf_space_find_get(w.mm);
+		ptf_report_space(&r, w.mm);
 		ret = ptf_report_locked(&r, &w, a->out_next, a->end);
 		mmap_read_unlock(w.mm);
 		if (ret < 0) {
@@ -854,35 +930,18 @@ out:
 	return err;
 }
 
-static u8 ptf_report_level_state(const struct ptf_walk_entry *e, bool accessible)
-{
-	static const u8 state[] = {
-		[PTF_LEAF_SWAP]		= PTF_STATE_SWAP,
-		[PTF_LEAF_MIGRATION]	= PTF_STATE_MIGRATION,
-		[PTF_LEAF_DEVICE]	= PTF_STATE_DEVICE,
-		[PTF_LEAF_HWPOISON]	= PTF_STATE_HWPOISON,
-		[PTF_LEAF_GUARD]	= PTF_STATE_GUARD,
-		[PTF_LEAF_MARKER]	= PTF_STATE_MARKER,
-	};
-
-	if (!e->raw)
-		return PTF_STATE_NONE;
-	if (e->raw & _PAGE_PRESENT)
-		return PTF_STATE_PRESENT;
-	if (e->raw & _PAGE_PROTNONE)
-		return accessible ? PTF_STATE_HINT : PTF_STATE_PROTNONE;
-	return state[ptf_leaf_of(__pte(e->raw)).leaf];
-}
-
+/* @vma is NULL in a hole: what stands there is as it will be found. */
 static void ptf_report_level(struct ptf_level *to, const struct ptf_walk_entry *e,
-			     bool privileged, bool accessible)
+			     bool privileged, struct vm_area_struct *vma)
 {
+	pte_t pte = __pte(e->raw);	/* on all levels, these bits mean the same */
+
 	*to = (struct ptf_level) {
 		.raw = privileged ? e->raw : ptf_arch_entry_hide(e->raw),
 		.flags = ptf_arch_entry_flags(e->raw),
 		.index = e->index,
 		.level = e->level,
-		.state = ptf_report_level_state(e, accessible),
+		.state = vma || !pte_protnone(pte) ? ptf_entry_state(vma, pte) : PTF_STATE_HINT,
 	};
 	if (e->leaf && to->state != PTF_STATE_NONE)
 		to->flags |= PTF_LEVEL_LEAF;
@@ -914,7 +973,7 @@ int ptf_report_walk(struct ptf_cmd *c)
 	};
 	struct ptf_walk_entry e[PTF_LEVEL_NR];
 	unsigned long addr = PAGE_ALIGN_DOWN(a->addr);
-	bool accessible = true, hole = false;
+	bool hole = false;
 	struct ptf_target *t;
 	unsigned int i;
 	int ret;
@@ -941,15 +1000,15 @@ int ptf_report_walk(struct ptf_cmd *c)
 		ptf_target_end(t);
 		return -EINTR;
 	}
-	r.sp = ptf_space_find_get(w.mm);
+	ptf_report_space(&r, w.mm);
 	memset(&a->out_vma, 0, sizeof(a->out_vma));
 	memset(a->level, 0, sizeof(a->level));
 	ret = ptf_report_locked(&r, &w, addr, addr + PAGE_SIZE);
-	if (w.vma) {
+	if (w.vma)
 		a->out_vma = r.cur;
-		accessible = vma_is_accessible(w.vma);
-	}
 	a->out_nr = ptf_walk_levels(t->mm, addr, e);
+	for (i = 0; i < a->out_nr; i++)
+		ptf_report_level(&a->level[i], &e[i], c->s->privileged, w.vma);
 	if (hole)
 		mmap_write_unlock(t->mm);
 	else
@@ -961,8 +1020,6 @@ int ptf_report_walk(struct ptf_cmd *c)
 		return ret;
 	a->out_row = row;
 	a->out_levels = pgtable_l5_enabled() ? 5 : 4;
-	for (i = 0; i < a->out_nr; i++)
-		ptf_report_level(&a->level[i], &e[i], c->s->privileged, accessible);
 	/* the entry alone does not tell a stash from a real hwpoison entry */
 	if (row.state == PTF_STATE_STASHED && a->level[i - 1].state == PTF_STATE_HWPOISON)
 		a->level[i - 1].state = PTF_STATE_STASHED;

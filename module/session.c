@@ -129,6 +129,7 @@ static void ptf_target_undo(struct ptf_target *t)
  */
 void ptf_target_reset(struct ptf_target *t)
 {
+	ptf_track_drop_target(t);
 	ptf_rule_drop_target(t);
 	mutex_lock(&t->lock);
 	ptf_mark_drop_target(t);

@@ -57,6 +57,7 @@ void ptf_space_put(struct ptf_space *sp)
 	if (!refcount_dec_and_test(&sp->refs))
 		return;
 	ptf_action_space_free(sp);
+	ptf_track_space_free(sp);
 	kvfree(sp->singles);
 	mmdrop(sp->mm);
 	kfree_rcu(sp, rcu);
@@ -80,6 +81,8 @@ static int ptf_space_invalidate_start(struct mmu_notifier *mn,
 	ptf_stash_restore_range(sp, range->mm, range->start, range->end, NULL, false);
 	if (READ_ONCE(sp->nr_marks) && range->event == MMU_NOTIFY_UNMAP)
 		ptf_mark_unmapped(sp, range->start, range->end);
+	if (READ_ONCE(sp->tracked))
+		ptf_track_invalidating(sp, range);
 	return 0;
 }
 
@@ -93,6 +96,8 @@ static void ptf_space_invalidate_end(struct mmu_notifier *mn,
 	spin_unlock(&sp->lock);
 	if (READ_ONCE(sp->nr_marks))
 		ptf_mark_rearm(sp, range->start, range->end);
+	if (READ_ONCE(sp->tracked))
+		ptf_track_invalidated(sp, range);
 }
 
 /* The address space ends; its page tables are still there, whoever calls. */

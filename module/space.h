@@ -40,6 +40,8 @@
  * @rearm_end: likewise
  * @rearm_again: and once more (@rlock)
  * @targets: those that want to hear of its end (@rlock)
+ * @tracked: writes are tracked, read without a lock to do nothing cheaply
+ * @tracker: once they have been; track.c's
  */
 struct ptf_space {
 	struct mmu_notifier mn;
@@ -69,6 +71,8 @@ struct ptf_space {
 	unsigned long rearm_start, rearm_end;
 	bool rearm_again;
 	struct list_head targets;
+	bool tracked;
+	struct ptf_tracker *tracker;
 	struct rcu_head rcu;
 };
 
@@ -119,6 +123,17 @@ unsigned long ptf_stash_restore_range(struct ptf_space *sp, struct mm_struct *mm
 				      struct ptf_target *owner, bool may_sleep);
 unsigned long ptf_stash_next(struct ptf_space *sp, unsigned long addr);
 struct ptf_target *ptf_stash_find(struct ptf_space *sp, unsigned long addr, pte_t *pte);
+
+/* track.c */
+bool ptf_track_run(struct ptf_space *sp, struct vm_area_struct *vma, unsigned long start,
+		   unsigned long *end);
+void ptf_track_invalidating(struct ptf_space *sp, const struct mmu_notifier_range *range);
+void ptf_track_invalidated(struct ptf_space *sp, const struct mmu_notifier_range *range);
+bool ptf_track_wants(struct ptf_space *sp, struct vm_area_struct *vma, unsigned long addr);
+vm_fault_t ptf_track_fault(struct ptf_space *sp, struct vm_area_struct *vma,
+			   unsigned long address, unsigned int flags, struct pt_regs *regs);
+void ptf_track_space_free(struct ptf_space *sp);
+bool ptf_track_drop_target(struct ptf_target *t);
 
 /* fault.c */
 vm_fault_t ptf_fault_handle(struct vm_area_struct *vma, unsigned long address,

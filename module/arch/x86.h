@@ -303,6 +303,20 @@ static inline vm_fault_t ptf_arch_call_behind_fentry(struct vm_area_struct *vma,
 	return (__force vm_fault_t)ret;
 }
 
+/*
+ * Where a thread's user stack pointer was when it last entered the kernel, and
+ * its thread pointer. Its kernel stack must not go.
+ */
+static inline unsigned long ptf_arch_user_sp(struct task_struct *t)
+{
+	return task_pt_regs(t)->sp;
+}
+
+static inline unsigned long ptf_arch_user_tls(struct task_struct *t)
+{
+	return READ_ONCE(t->thread.fsbase);
+}
+
 /* ---- stepping one instruction in user mode ---- */
 
 /* Bit of the trap's status word that says "a step", and of the flags register. */

@@ -502,6 +502,71 @@ TEST_F(step, breakpoint)
 	reset();
 }
 
+/*
+ * A uprobe on the instruction: the kernel executes it elsewhere, stepped by a flag
+ * of its own. Each is seen once by the probe, each access of the data once by us.
+ */
+static int file_offset(const void *p, __u64 *out)
+{
+	unsigned long long start, end, offset;
+	FILE *f = fopen("/proc/self/maps", "r");
+	char line[512];
+	int err = -1;
+
+	while (f && err && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%llx-%llx %*s %llx", &start, &end, &offset) == 3 &&
+		    u64ptr(p) >= start && u64ptr(p) < end) {
+			*out = u64ptr(p) - start + offset;
+			err = 0;
+		}
+	if (f)
+		fclose(f);
+	return err;
+}
+
+TEST_F(step, uprobe)
+{
+	struct perf_event_attr attr = { .size = sizeof(attr), .sample_period = 1 };
+	FILE *f = fopen("/sys/bus/event_source/devices/uprobe/type", "r");
+	__u64 count = 0, offset = 0;
+	unsigned int i;
+	int perf;
+
+	if (!f || fscanf(f, "%u", &attr.type) != 1)
+		SKIP(return, "no uprobes on this kernel");
+	fclose(f);
+	ASSERT_EQ(0, file_offset(ptf_load_here, &offset));
+	attr.config1 = u64ptr("/proc/self/exe");
+	attr.config2 = offset;
+	signal(SIGTRAP, on_trap);
+	traps = 0;
+	perf = syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	if (perf < 0)
+		SKIP(return, "no uprobe: %s", strerror(errno));
+	/* by itself first */
+	for (i = 0; i < 10; i++)
+		load_here(self->mem);
+	ASSERT_EQ(8, read(perf, &count, 8));
+	ASSERT_EQ(10, count);
+	sticky(self->mem, PAGE);
+	EXPECT_EQ(100, cost(for (i = 0; i < 100; i++) load_here(self->mem)));
+	ASSERT_EQ(8, read(perf, &count, 8));
+	EXPECT_EQ(110, count);
+	/* and those that have no probe, in between */
+	EXPECT_EQ(20, cost(for (i = 0; i < 10; i++) {
+		load_here(self->mem);
+		ptf_touch(self->mem + 64);
+	}));
+	ASSERT_EQ(8, read(perf, &count, 8));
+	EXPECT_EQ(120, count);
+	EXPECT_EQ(0, traps);
+	close(perf);
+	EXPECT_EQ(10, cost(for (i = 0; i < 10; i++) load_here(self->mem)));
+	EXPECT_EQ(0, traps);
+	reset();
+	EXPECT_EQ(0, cost(load_here(self->mem)));
+}
+
 /* Pages that come later are sticky too; and those that core mm has worked on. */
 TEST_F(step, other_pages)
 {

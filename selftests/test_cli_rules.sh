@@ -1,0 +1,391 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# inject, rules, monitor and track on a live process, as somebody would type them.
+#
+# timeout: 400
+
+set -u
+export LC_ALL=C
+
+dir=$(dirname "$(readlink -f "$0")")
+ptefault=$dir/../user/ptefault
+out=$(mktemp -d)
+n=0 failed=0 rc=0
+slow=${PTF_SLOW:-1}
+
+ok() {
+	n=$((n + 1))
+	if [ "$2" = 0 ]; then
+		echo "ok $n $1"
+	else
+		failed=$((failed + 1))
+		printf '%s\n' "${3-}" "exit $rc" "stdout: $(head -c 600 "$out/1")" \
+			"stderr: $(head -c 400 "$out/2")" | sed 's/^/# /'
+		echo "not ok $n $1"
+	fi
+}
+
+skip() {
+	n=$((n + 1))
+	echo "ok $n $1 # SKIP $2"
+}
+
+try() {
+	rc=0
+	"$ptefault" "$@" >"$out/1" 2>"$out/2" || rc=$?
+}
+
+# Exit code, and a line of stdout (1) or stderr (2) that matches.
+is() {
+	if [ "$rc" = "$2" ] && grep -qE -- "$3" "$out/$4"; then
+		ok "$1" 0
+	else
+		ok "$1" 1 "wanted: exit $2 and $3"
+	fi
+}
+
+check() {
+	local name=$1
+	shift
+	if [ "$@" ]; then
+		ok "$name" 0
+	else
+		ok "$name" 1 "not true: $*"
+	fi
+}
+
+# Waits for a line of a file.
+await() {
+	local i
+
+	for ((i = 0; i < 150 * slow; i++)); do
+		! grep -qE -- "$1" "$2" 2>/dev/null || return 0
+		sleep 0.2
+	done
+	return 1
+}
+
+# begin ARGS... - ptefault inject in the background, until it is armed.
+begin() {
+	rc=0
+	: >"$out/1"
+	"$ptefault" inject -p "$pid" "$@" >"$out/1" 2>"$out/2" &
+	injector=$!
+	await armed "$out/1"
+}
+
+# end SIGNAL - and its exit code in rc.
+end() {
+	[ -z "${1-}" ] || kill -"$1" "$injector"
+	rc=0
+	wait "$injector" || rc=$?
+}
+
+# ask LINE - the victim's answer; nothing if it does not come.
+ask() {
+	answer=
+	echo "$1" >&"$in"
+	read -r -t "${2:-$((60 * slow))}" -u "$from" answer
+}
+
+start() {
+	coproc "$dir/victim"
+	# shellcheck disable=SC2154 # set by coproc
+	pid=$COPROC_PID
+	# Its own are not for subshells.
+	exec {in}>&"${COPROC[1]}" {from}<&"${COPROC[0]}"
+	read -r -t $((60 * slow)) -u "$from" buf || buf=
+	buf=${buf#buf }
+}
+
+echo "KTAP version 1"
+trap 'kill "$pid" "$idle" 2>/dev/null; rm -rf "$out"' EXIT
+pid='' idle=''
+start
+check "there is somebody to work on" -n "$buf"
+
+if ! "$ptefault" stat | grep -qE '^features .*\brule\b'; then
+	skip "inject, rules, monitor" "the fault handler can't be hooked here"
+	echo "1..$n"
+	exit $((failed > 0))
+fi
+
+
+# Setting the fault hook and taking it away costs half a second each time: one
+# rule on somebody who does nothing keeps it.
+sleep 10000 &
+idle=$!
+"$ptefault" inject -p $idle '[stack]' --action count --passive >"$out/keeper" 2>&1 &
+keeper=$!
+let_go() {
+	kill "$keeper" && wait "$keeper"
+	kill "$idle" && wait "$idle"
+} 2>/dev/null
+await armed "$out/keeper"
+
+# ---------------------------------------------------------------------
+# Usage.
+
+try inject
+is "inject without anything" 2 'which range' 2
+try inject -p "$pid" '[heap]'
+is "without an action" 2 'which --action' 2
+try inject '[heap]' --action sigbus
+is "without a process" 2 'which process' 2
+for bad in '--action explode' '--action delay' '--action sigbus --on q' '--action sigbus --from me' \
+	'--action sigbus --probability 0' '--action sigbus --probability 1.5' \
+	'--action sigbus --after x' '--action sigbus --tid 0' '--action handler='; do
+	# shellcheck disable=SC2086 # words
+	try inject -p "$pid" '[heap]' $bad
+	is "inject $bad" 2 '^usage: ' 2
+done
+try inject -p "$pid" 0x1000+0 --action count
+is "an empty range" 1 'empty range' 2
+try inject -p "$pid" "$((buf + 1))" --action count
+is "an unaligned one" 1 'not a multiple of the page size' 2
+try inject -p "$pid" "$buf" --action handler=nosuch
+is "a handler that is not there" 1 'ENOENT' 2
+try inject -p "$pid" "$buf" --action count --tid 2147483647
+is "a thread that is not there" 1 'ESRCH' 2
+try monitor "$buf"
+is "monitor of a range of nobody" 2 'which process' 2
+try rules
+is "rules of nobody" 2 'which process' 2
+
+# ---------------------------------------------------------------------
+# Each action that a program can tell.
+
+begin "$buf" --action sigbus --on w --times 1
+is "armed" 0 '^armed$' 1
+ask 'r 0'
+check "a read is none of its business" "$answer" = ok
+end INT
+begin "$buf" --action sigbus --on w --times 1
+ask 'w 0'
+check "SIGBUS" "$answer" = SIGBUS
+end
+is "ends when its times are spent" 0 'sigbus: matched 1, took 1$' 1
+ask 'w 0'
+check "and nothing is left of it" "$answer" = ok
+
+begin "$buf+16K" --action sigsegv --after 1 --times 2
+for page in 0 1 2 3; do
+	ask "r $page"
+	echo "$answer"
+done >"$out/answers"
+end
+check "SIGSEGV, after 1, 2 times" "$(tr '\n' ' ' <"$out/answers")" = "ok SIGSEGV SIGSEGV ok "
+
+begin "$buf+64K" --action sigbus --interval 3
+for page in 0 1 2 3 4 5 6 7 8; do
+	ask "r $page"
+	echo "$answer"
+done >"$out/answers"
+end TERM
+is "undone by a signal" 0 'matched 9, took 3$' 1
+check "the first, and each third from there" "$(tr '\n' ' ' <"$out/answers")" = "SIGBUS ok ok SIGBUS ok ok SIGBUS ok ok "
+
+begin "$buf" --action hwpoison
+ask 'r 0'
+check "hwpoison" "$answer" = SIGBUS
+end INT
+begin "$buf" --action sigbus --from kernel
+ask 's 0'
+check "an access of the kernel" "$answer" = error
+ask 'r 0'
+check "that of the program goes on" "$answer" = ok
+end INT
+begin "$buf" --action sigbus --from user
+ask 's 0'
+check "the other way round" "$answer" = ok
+end INT
+
+for pair in count notify retry=3 oom=2 delay=1ms; do
+	begin "$buf+8K" --action "$pair"
+	ask 'w 0'
+	check "$pair: the program goes on" "$answer" = ok
+	ask 'r 1'
+	end HUP
+	is "$pair: is counted" 0 "${pair%=*}: matched [2-9][0-9]*, took [2-9]" 1
+done
+
+begin "$buf" --action delay=1s --times 1
+started=${EPOCHREALTIME/./}
+ask 'r 0'
+check "a delay delays" $((${EPOCHREALTIME/./} - started)) -ge 900000
+end
+
+begin "$buf" --action hold
+ask 'r 0' 1
+check "a thread that is held does not answer" -z "$answer"
+await 'waits at' "$out/2"
+is "which is said" 0 "thread $pid waits at $buf \(read\)" 2
+kill -USR1 "$injector"
+read -r -t $((60 * slow)) -u "$from" answer
+check "SIGUSR1 lets it go on" "$answer" = ok
+ask 'r 0'
+check "and holds no more what is present" "$answer" = ok
+end INT
+begin "$buf" --action hold
+ask 'r 0' 1
+end KILL
+read -r -t $((60 * slow)) -u "$from" answer
+check "who is held goes on when we are killed" "$answer" = ok
+
+begin "$buf" --action sigbus --tid main --probability 50% --seed 3
+end INT
+is "a thread, a probability, a seed" 0 'matched 0, took 0' 1
+
+# ---------------------------------------------------------------------
+# rules asks the sessions themselves.
+
+begin "$buf+8K" '[heap]' --action notify --on w --times 9
+try rules -p "$pid"
+is "rules: what is armed" 0 "^ptefault\[$injector\] +[0-9]+: $buf-0x[0-9a-f]+ notify on w from any times 9: matched 0, took 0" 1
+check "rules: one for each range" "$(wc -l <"$out/1")" = 2
+ask 'w 0'
+try --json rules -p "$pid"
+is "rules: counters, as JSON" 0 "^\{\"version\":1,\"pid\":$pid,\"rules\":\[\{\"owner\":$injector,.*\"armed\":true,.*\"matches\":1,\"hits\":1," 1
+try rules -p $$
+is "none on another process" 0 "nothing is armed on process $$" 2
+ask 'w 1'
+try rules -p "$pid"
+is "rules: asking changes nothing" 0 'matched 2, took 2' 1
+end INT
+try rules -p "$pid"
+is "rules: nothing behind it" 0 'nothing is armed' 2
+rc=0
+setpriv --reuid 65534 --clear-groups "$ptefault" rules -p "$pid" >"$out/1" 2>"$out/2" || rc=$?
+is "rules: not for everybody" 1 'run it as root' 2
+
+# ---------------------------------------------------------------------
+# One JSON value, of which the first line says that it is armed.
+
+: >"$out/1"
+"$ptefault" --json inject -p "$pid" "$buf" --action notify --times 1 >"$out/1" 2>"$out/2" &
+injector=$!
+await '"armed":true' "$out/1"
+check "inject --json: armed" "$(wc -l <"$out/1")" = 1
+ask 'r 0'
+end
+is "inject --json: the rest" 0 '^"rules":\[\{"range":.*"matches":1,"hits":1,.*"events":1\}$' 1
+if command -v python3 >/dev/null; then
+	python3 -c 'import json, sys; v = json.load(sys.stdin); assert v["version"] == 1 and v["armed"] is True and v["rules"][0]["places"][0]["hits"] == 1' <"$out/1" 2>"$out/2"
+	ok "inject --json: one value" $?
+fi
+
+# ---------------------------------------------------------------------
+# monitor.
+
+if "$ptefault" stat | grep -qE '\bnetlink\b'; then
+	"$ptefault" monitor >"$out/all" 2>"$out/2" &
+	all=$!
+	"$ptefault" monitor --json -p "$pid" >"$out/one" 2>"$out/2" &
+	one=$!
+	"$ptefault" monitor --json -p $$ >"$out/other" 2>"$out/2" &
+	other=$!
+	"$ptefault" monitor -p "$pid" --count 2 >"$out/two" 2>"$out/2" &
+	two=$!
+	# Until all four listen.
+	for ((i = 0; i < 50 * slow; i++)); do
+		[ "$(awk '$2 == 16 && $4 !~ /^0+$/' /proc/net/netlink | wc -l)" -lt 4 ] || break
+		sleep 0.2
+	done
+	begin "$buf+16K" --action sigbus --times 3
+	ask 'r 0'
+	ask 'w 1'
+	ask 's 2'
+	end
+	rc=0
+	wait $two || rc=$?
+	check "monitor --count" "$rc $(wc -l <"$out/two")" = "0 2"
+	await 'seq":3' "$out/one"
+	for m in $all $one $other; do
+		kill -INT "$m"
+		rc=0
+		wait "$m" || rc=$?
+		check "monitor: Ctrl-C ends it" "$rc" = 0
+	done
+	cp "$out/all" "$out/1"
+	is "monitor: a line for people" 0 "^session [0-9]+: 1 hit: $pid/$pid read $buf from user at 0x[0-9a-f]+, .*rule 1: sigbus" 1
+	check "monitor: one for each" "$(wc -l <"$out/1")" = 3
+	cp "$out/one" "$out/1"
+	is "monitor --json: one of the process" 0 "^\{\"type\":\"hit\",\"seq\":2,.*\"pid\":$pid,.*\"access\":\"write\",\"origin\":\"user\",\"rule\":1,\"action\":\"sigbus\",.*\"session\":[0-9]+\}$" 1
+	is "monitor --json: an access of the kernel" 0 '"seq":3,.*"origin":"(kernel|gup)"' 1
+	check "monitor --json: one object a line" "$(grep -c '^{.*}$' "$out/1") $(wc -l <"$out/1")" = "3 3"
+	check "monitor -p: nothing of others" ! -s "$out/other"
+
+	# With ranges it has rules of its own.
+	"$ptefault" monitor -p "$pid" "$buf" >"$out/1" 2>"$out/2" &
+	injector=$!
+	for ((i = 0; i < 50 * slow; i++)); do
+		ask 'r 0'
+		[ ! -s "$out/1" ] || break
+		sleep 0.2
+	done
+	is "monitor RANGE: its own rules" 0 "$buf from user .*: notify" 1
+	end INT
+	check "monitor RANGE: ends" "$rc" = 0
+	try rules -p "$pid"
+	is "monitor RANGE: and leaves none" 0 'nothing is armed' 2
+	rc=0
+	setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin "$ptefault" monitor >"$out/1" 2>"$out/2" || rc=$?
+	is "monitor is root's" 1 'generic netlink' 2
+	rc=0
+	unshare -n "$ptefault" monitor >"$out/1" 2>"$out/2" || rc=$?
+	is "monitor in another network namespace" 1 'initial network namespace' 2
+else
+	skip "monitor" "no generic netlink here"
+fi
+
+# ---------------------------------------------------------------------
+# track.
+
+: >"$out/1"
+"$ptefault" track -p "$pid" "$buf+64K" >"$out/1" 2>"$out/2" &
+injector=$!
+if await tracking "$out/2"; then
+	ask 'w 2'
+	ask 'w 3'
+	ask 'r 5'
+	ask 'w 9'
+	end INT
+	is "track: what was written" 0 "^$(printf '0x%x-0x%x' $((buf + 8192)) $((buf + 16384))) +2 pages +written" 1
+	is "track: how much" 0 '^3 pages written of 16 tracked' 1
+	check "track: a row for each run" "$(grep -c ' written  ' "$out/1")" = 2
+	try --json track -p "$pid" "$buf+64K" -- sh -c 'exit 6'
+	is "track: the exit code is the command's" 6 '"pages":0,"written":\[\]\}$' 1
+	(
+		sleep $((1 * slow))
+		echo 'w 7' >&"$in"
+	) &
+	try --json track -p "$pid" -- sleep $((3 * slow))
+	read -r -t 60 -u "$from" answer
+	is "track: all of it" 0 "\"start\":\"$(printf '0x%x' $((buf + 28672)))\",\"end\":\"$(printf '0x%x' $((buf + 32768)))\",\"pages\":1,\"name\":\".*victim\"" 1
+else
+	end INT
+	skip "track" "$(tail -n 1 "$out/2")"
+fi
+try track -p "$pid" --method magic
+is "track: no such method" 2 'module, scan or soft-dirty' 2
+
+# ---------------------------------------------------------------------
+# The end of the process is the end of it.
+
+begin "$buf" --action count
+echo q >&"$in"
+end
+is "inject ends with the process" 0 'count: matched' 1
+start
+begin "$buf" --action sigbus --on r
+kill -KILL "$pid"
+end
+check "and when it is killed" "$rc" = 0
+let_go
+"$ptefault" stat --json >"$out/1"
+rc=0
+is "no session is left" 0 '"sessions":1,' 1
+
+echo "1..$n"
+exit $((failed > 0))

@@ -25,8 +25,9 @@
 #define LOOK_MS 200		/* a look at a process holds so long */
 #define SEEK_MS 10		/* and one at the list of processes */
 #define TICK_MS 20		/* at most at a time */
+#define LATE_S 5		/* what is later is not done any more */
 #define RATE_MAX 1000000
-#define BATCH 32		/* pages that one call may take */
+#define BATCH 512		/* pages that one call may take */
 
 #define ON_ANON (1U << PTF_KIND_ANON | 1U << PTF_KIND_THP | 1U << PTF_KIND_KSM)
 #define ON_FILE (1U << PTF_KIND_FILE)
@@ -72,6 +73,7 @@ struct victim {
 	uint64_t cursor;	/* where the next look goes on */
 	uint64_t looked_ms;
 	unsigned int wait_ms;	/* until the next look */
+	unsigned int tries;	/* since the last look */
 	bool seen;
 	bool closed;		/* we have no right to it */
 };
@@ -88,6 +90,8 @@ struct chaos {
 	uint64_t begin_ns;
 	uint64_t end_ns;
 	uint64_t sought_ms;
+	unsigned int seek_ms;	/* until the next look at the processes */
+	double call_s;		/* what a call costs here, of late */
 	double given_up;	/* that could not be done in time */
 	struct victim *victims;
 	size_t nr_victims;
@@ -328,9 +332,9 @@ static void meet(struct chaos *c, pid_t pid, void *arg)
 
 static void seek(struct chaos *c)
 {
-	uint64_t now = now_ms();
+	uint64_t start = now_ns();
 
-	if (c->sought_ms && now - c->sought_ms < SEEK_MS)
+	if (c->sought_ms && start / 1000000 - c->sought_ms < c->seek_ms)
 		return;
 	for (size_t i = 0; i < c->nr_victims; i++)
 		c->victims[i].seen = false;
@@ -342,6 +346,12 @@ static void seek(struct chaos *c)
 		c->victims[i] = c->victims[--c->nr_victims];
 	}
 	c->sought_ms = now_ms();
+	/* Not more than a twentieth of our time. */
+	c->seek_ms = (now_ns() - start) / 50000;
+	if (c->seek_ms < SEEK_MS)
+		c->seek_ms = SEEK_MS;
+	if (c->seek_ms > LOOK_MS)
+		c->seek_ms = LOOK_MS;
 }
 
 /* ------------------------------------------------------------------ */
@@ -412,6 +422,7 @@ static void look(struct chaos *c, struct victim *v)
 	v->wait_ms = v->wait_ms ? 2 * v->wait_ms : SEEK_MS;
 	if (v->wait_ms > LOOK_MS)
 		v->wait_ms = LOOK_MS;
+	v->tries = 0;
 }
 
 /* ------------------------------------------------------------------ */
@@ -449,24 +460,27 @@ static struct victim *choose_page(struct chaos *c, struct run **run,
 }
 
 static unsigned int weight_of(const struct chaos *c, size_t i,
-			      const struct run *r)
+			      const struct run *r, bool late)
 {
+	unsigned int w = kinds[i].weight ?: 1;
+
 	if (!c->on[i] || !(kinds[i].on & 1U << r->kind))
 		return 0;
-	return kinds[i].weight ?: 1;
+	/* Where there is no time those that take theirs come seldom. */
+	return late && kinds[i].batch ? 8 * w : w;
 }
 
-static int choose_kind(struct chaos *c, const struct run *r)
+static int choose_kind(struct chaos *c, const struct run *r, bool late)
 {
 	uint64_t all = 0, n;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		all += weight_of(c, i, r);
+		all += weight_of(c, i, r, late);
 	n = all ? dice(c, all) : 0;
 	for (size_t i = 0; all && i < ARRAY_SIZE(kinds); i++) {
-		if (n < weight_of(c, i, r))
+		if (n < weight_of(c, i, r, late))
 			return i;
-		n -= weight_of(c, i, r);
+		n -= weight_of(c, i, r, late);
 	}
 	return -1;
 }
@@ -499,14 +513,16 @@ static uint64_t went_out(struct chaos *c, struct victim *v, uint64_t addr)
 }
 
 /*
- * One page, or where @due more are to follow and it falls behind some of its
- * neighbours too. Answers whether there was one to try.
+ * One page. Where a call takes so long that one page each would not do (all CPUs
+ * have to flush, and some may be slow to hear of it), some of its neighbours
+ * too. Answers whether there was one to try.
  */
 static bool disturb(struct chaos *c, double due)
 {
-	uint64_t batch = due > c->rate / 8 ? due / 4 : 1;
 	struct ptf_advise_result res = { .size = sizeof(res) };
-	uint64_t addr, end, done;
+	double wish = 1.5 * c->rate * c->call_s + due / 16;
+	uint64_t batch = wish < 2 ? 1 : wish > BATCH ? BATCH : wish;
+	uint64_t addr, end, done, start;
 	struct victim *v;
 	struct run *r;
 	uint32_t flags;
@@ -515,15 +531,13 @@ static bool disturb(struct chaos *c, double due)
 	v = choose_page(c, &r, &addr);
 	if (!v)
 		return false;
-	kind = choose_kind(c, r);
+	kind = choose_kind(c, r, batch > 1);
 	if (kind < 0) {
 		c->refused++;
 		return true;
 	}
 	flags = choose_flags(c, kinds[kind].advice, r);
-	if (batch > BATCH)
-		batch = BATCH;
-	if (batch < 1 || !kinds[kind].batch || r->leaf)
+	if (!kinds[kind].batch || r->leaf)
 		batch = 1;
 	end = addr + batch * getpagesize();
 	if (end > USER_END)
@@ -532,14 +546,23 @@ static bool disturb(struct chaos *c, double due)
 		addr &= ~((1ULL << 21) - 1);
 		end = addr + (1ULL << 21);
 	}
+	/* What it has left may be little, and mostly ours already: look sooner. */
+	v->tries += batch;
+	if (v->tries > v->pages / 4)
+		v->wait_ms = SEEK_MS;
+	start = now_ns();
 	err = ptf_session_advise(c->session, v->target, addr, end,
 				 kinds[kind].advice, flags, &res);
+	c->call_s += ((now_ns() - start) / 1e9 - c->call_s) / 4;
 	if (err == -ESRCH) {
 		lost(v);
 		return true;
 	}
 	done = kinds[kind].advice >= PTF_ADV_BASE ? res.done_pages :
 	       !err ? went_out(c, v, addr) : 0;
+	/* What one entry maps is one page here, or little else would be done. */
+	if (done && r->leaf)
+		done = 1;
 	if (!done)
 		c->refused++;
 	c->done[kind] += done;
@@ -569,9 +592,9 @@ int chaos_tick(struct chaos *c)
 		look(c, &c->victims[i]);
 	n = due(c);
 	/* A machine that stood still is not made up for all at once. */
-	if (n > 2 * c->rate + 1) {
-		c->given_up += n - (2 * c->rate + 1);
-		n = 2 * c->rate + 1;
+	if (n > LATE_S * c->rate + 1) {
+		c->given_up += n - (LATE_S * c->rate + 1);
+		n = LATE_S * c->rate + 1;
 	}
 	tries = 16 + 8 * n;
 	while (n >= 1 && tries-- && now_ms() - start < TICK_MS) {

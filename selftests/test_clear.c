@@ -9,14 +9,16 @@
 #include <sys/ipc.h>
 #include <sys/shm.h>
 
-#define NR	1024
-#define LEN	PAGES(NR)
+#define NR_MAX	1024
+#define LEN	PAGES(nr)
 #define SEED	7
+
+static int nr = NR_MAX;
 
 FIXTURE(clear) {
 	int fd;
 	struct ptf_log log;
-	char *mem;		/* NR pages, filled with SEED, mapped */
+	char *mem;		/* nr pages, filled with SEED, mapped */
 	struct ptf_row *before;
 	struct ptf_row *after;
 	int file;
@@ -76,10 +78,13 @@ FIXTURE_SETUP(clear)
 	self->fd = ptf_setup(_metadata, &self->log);
 	if (self->fd < 0)
 		return;
+	nr = ptf_many(NR_MAX);
+	if (variant->what == THP && nr < 512)
+		nr = 512;
 	self->one_node = access("/sys/devices/system/node/node1", F_OK) != 0;
 	self->file = -1;
-	self->before = calloc(NR, sizeof(struct ptf_row));
-	self->after = calloc(NR, sizeof(struct ptf_row));
+	self->before = calloc(nr, sizeof(struct ptf_row));
+	self->after = calloc(nr, sizeof(struct ptf_row));
 	ASSERT_TRUE(self->before && self->after);
 
 	switch (variant->what) {
@@ -207,7 +212,7 @@ TEST_F(clear, rows_before)
 {
 	int i;
 
-	for (i = 0; i < NR; i++) {
+	for (i = 0; i < nr; i++) {
 		struct ptf_row *r = &self->before[i];
 
 		ASSERT_EQ(u64ptr(self->mem) + PAGES(i), r->start);
@@ -230,7 +235,7 @@ TEST_F(clear, rows_before)
 
 #define expect_hints(row) do { \
 	test_cmd_query_pages(0, self->mem, LEN, self->after); \
-	for (i = 0; i < NR; i++) { \
+	for (i = 0; i < nr; i++) { \
 		ASSERT_EQ(PTF_STATE_HINT, self->after[i].state) { \
 			TH_LOG("page %d", i); \
 		} \
@@ -248,7 +253,7 @@ TEST_F(clear, rows_before)
 /* Where the kernel has one node, nothing may have moved. */
 #define expect_present_as_before() do { \
 	test_cmd_query_pages(0, self->mem, LEN, self->after); \
-	for (i = 0; i < NR; i++) { \
+	for (i = 0; i < nr; i++) { \
 		ASSERT_EQ(PTF_STATE_PRESENT, self->after[i].state) { \
 			TH_LOG("page %d", i); \
 		} \
@@ -276,10 +281,10 @@ TEST_F_TIMEOUT(clear, read_faults_once, 120)
 	swap = ptf_status_kb(getpid(), "VmSwap");
 
 	test_cmd_range_advise(&cmd, 0, PTF_ADV_NOTPRESENT, self->mem, LEN, 0);
-	ASSERT_EQ(NR, cmd.out_done_pages);
+	ASSERT_EQ(nr, cmd.out_done_pages);
 	ASSERT_EQ(0, cmd.out_same_pages);
 	/* None to be named where the session heals each page by itself. */
-	ASSERT_TRUE(cmd.out_large_pages == 0 || (self->large && cmd.out_large_pages == NR));
+	ASSERT_TRUE(cmd.out_large_pages == 0 || (self->large && cmd.out_large_pages == nr));
 	exact = !cmd.out_large_pages;
 	ASSERT_LE(1, cmd.out_flushes);
 	ASSERT_EQ(0, ptf_skipped(&cmd));
@@ -293,7 +298,7 @@ TEST_F_TIMEOUT(clear, read_faults_once, 120)
 	EXPECT_EQ(swap, ptf_status_kb(getpid(), "VmSwap"));
 
 	ptf_minflt();
-	for (i = 0; i < NR; i++) {
+	for (i = 0; i < nr; i++) {
 		min0 = ptf_minflt();
 		ptf_touch(self->mem + PAGES(i));
 		min1 = ptf_minflt();
@@ -306,8 +311,8 @@ TEST_F_TIMEOUT(clear, read_faults_once, 120)
 		ptf_touch(self->mem + PAGES(i) + 8);
 		ASSERT_EQ(min1, ptf_minflt());
 	}
-	EXPECT_LE(exact ? NR : NR / 512, total);
-	EXPECT_GE(NR, total);
+	EXPECT_LE(exact ? nr : nr / 512, total);
+	EXPECT_GE(nr, total);
 	EXPECT_EQ(maj0, ptf_majflt());
 	EXPECT_EQ(0, ptf_wrong(self->mem, LEN, SEED));
 	expect_present_as_before();
@@ -325,8 +330,8 @@ TEST_F_TIMEOUT(clear, oneshot, 120)
 	int i;
 
 	test_cmd_range_advise(&cmd, 0, PTF_ADV_NOTPRESENT, self->mem, LEN, PTF_ADVISE_F_ONESHOT);
-	ASSERT_EQ(NR, cmd.out_done_pages);
-	ASSERT_EQ(self->large ? NR : 0, cmd.out_large_pages);
+	ASSERT_EQ(nr, cmd.out_done_pages);
+	ASSERT_EQ(self->large ? nr : 0, cmd.out_large_pages);
 	expect_hints();
 	/* It outlasts the session. */
 	close(self->fd);
@@ -336,10 +341,10 @@ TEST_F_TIMEOUT(clear, oneshot, 120)
 	min0 = ptf_minflt();
 	ptf_touch_all(self->mem, LEN);
 	if (self->large) {
-		EXPECT_LE(min0 + NR / 512, ptf_minflt());
-		EXPECT_GE(min0 + NR, ptf_minflt());
+		EXPECT_LE(min0 + nr / 512, ptf_minflt());
+		EXPECT_GE(min0 + nr, ptf_minflt());
 	} else {
-		EXPECT_EQ(min0 + NR, ptf_minflt());
+		EXPECT_EQ(min0 + nr, ptf_minflt());
 	}
 	EXPECT_EQ(0, ptf_wrong(self->mem, LEN, SEED));
 	expect_present_as_before();
@@ -358,7 +363,7 @@ TEST_F_TIMEOUT(clear, write_faults_once, 120)
 	/* The file system may have cleaned the page meanwhile. */
 	test_cmd_advise_all(PTF_ADV_NOTPRESENT, self->mem, LEN);
 	expect_hints();
-	for (i = 0; i < NR; i++) {
+	for (i = 0; i < nr; i++) {
 		min0 = ptf_minflt();
 		ptf_store(self->mem + PAGES(i) + 3, 0xC3);
 		min1 = ptf_minflt();
@@ -372,7 +377,7 @@ TEST_F_TIMEOUT(clear, write_faults_once, 120)
 		ptf_store(self->mem + PAGES(i) + 3, 0x3C);
 		ASSERT_EQ(min1, ptf_minflt());
 	}
-	for (i = 0; i < NR; i++) {
+	for (i = 0; i < nr; i++) {
 		ASSERT_EQ(0x3C, (unsigned char)self->mem[PAGES(i) + 3]);
 		*(__u64 *)(self->mem + PAGES(i)) = ptf_word(SEED, i, 0);
 	}
@@ -403,7 +408,7 @@ TEST_F_TIMEOUT(clear, flags_survive, 120)
 	test_cmd_advise_all(PTF_ADV_NOTPRESENT, self->mem, LEN);
 	test_cmd_advise_all(PTF_ADV_PRESENT, self->mem, LEN);
 	expect_present_as_before();
-	for (i = 0; i < NR; i++) {
+	for (i = 0; i < nr; i++) {
 		ASSERT_EQ(self->before[i].flags & keep, self->after[i].flags & keep) {
 			TH_LOG("page %d", i);
 		}
@@ -420,7 +425,7 @@ TEST_F_TIMEOUT(clear, flags_survive, 120)
 	test_cmd_advise_all(PTF_ADV_NOTPRESENT, self->mem, LEN);
 	ptf_touch_all(self->mem, LEN);
 	expect_present_as_before();
-	for (i = 0; i < NR; i++) {
+	for (i = 0; i < nr; i++) {
 		if (variant->what == COWED_CHILD || variant->readonly)
 			ASSERT_EQ(0, self->after[i].flags & PTF_ROW_WRITE);
 		ASSERT_EQ(self->before[i].flags & keep, self->after[i].flags & keep);
@@ -444,7 +449,7 @@ TEST_F_TIMEOUT(clear, present_undoes, 120)
 	/* Nothing left to undo. */
 	test_cmd_range_advise(&cmd, 0, PTF_ADV_PRESENT, self->mem, LEN, 0);
 	EXPECT_EQ(0, cmd.out_done_pages);
-	EXPECT_EQ(NR, cmd.out_same_pages);
+	EXPECT_EQ(nr, cmd.out_same_pages);
 	EXPECT_EQ(u64ptr(self->mem) + LEN, cmd.out_next);
 	EXPECT_EQ(0, ptf_skipped(&cmd));
 }
@@ -455,16 +460,16 @@ TEST_F_TIMEOUT(clear, twice_is_once, 120)
 	struct ptf_ioc_session_stat st;
 	int i;
 
-	test_cmd_advise_all(PTF_ADV_NOTPRESENT, self->mem, PAGES(NR / 2));
+	test_cmd_advise_all(PTF_ADV_NOTPRESENT, self->mem, PAGES(nr / 2));
 	test_cmd_range_advise(&cmd, 0, PTF_ADV_NOTPRESENT, self->mem, LEN, 0);
-	EXPECT_EQ(NR / 2, cmd.out_done_pages);
-	EXPECT_EQ(NR / 2, cmd.out_same_pages);
+	EXPECT_EQ(nr / 2, cmd.out_done_pages);
+	EXPECT_EQ(nr / 2, cmd.out_same_pages);
 	test_cmd_range_advise(&cmd, 0, PTF_ADV_NOTPRESENT, self->mem, LEN, 0);
 	EXPECT_EQ(0, cmd.out_done_pages);
-	EXPECT_EQ(NR, cmd.out_same_pages);
+	EXPECT_EQ(nr, cmd.out_same_pages);
 	EXPECT_EQ(u64ptr(self->mem) + LEN, cmd.out_next);
 	test_cmd_session_stat(&st);
-	EXPECT_EQ(NR, st.out_cleared_pages);
+	EXPECT_EQ(nr, st.out_cleared_pages);
 	expect_hints();
 	test_cmd_advise_all(PTF_ADV_PRESENT, self->mem, LEN);
 	expect_present_as_before();
@@ -479,15 +484,15 @@ TEST_F_TIMEOUT(clear, neighbours, 120)
 
 	if (self->large)
 		return;
-	for (i = 1; i < NR; i += 2)
+	for (i = 1; i < nr; i += 2)
 		test_cmd_advise_all(PTF_ADV_NOTPRESENT, self->mem + PAGES(i), PAGE);
 	min0 = ptf_minflt();
-	for (i = 0; i < NR; i += 2)
+	for (i = 0; i < nr; i += 2)
 		ptf_touch(self->mem + PAGES(i));
 	EXPECT_EQ(min0, ptf_minflt());
-	for (i = 1; i < NR; i += 2)
+	for (i = 1; i < nr; i += 2)
 		ptf_touch(self->mem + PAGES(i));
-	EXPECT_EQ(min0 + NR / 2, ptf_minflt());
+	EXPECT_EQ(min0 + nr / 2, ptf_minflt());
 	expect_present_as_before();
 	EXPECT_EQ(0, ptf_wrong(self->mem, LEN, SEED));
 }
@@ -495,7 +500,7 @@ TEST_F_TIMEOUT(clear, neighbours, 120)
 /* System calls see the content too, whether they fault or not. */
 TEST_F_TIMEOUT(clear, kernel_reads_and_writes, 120)
 {
-	static char copy[LEN];
+	static char copy[PAGES(NR_MAX)];
 	int out, i;
 	ssize_t n;
 
@@ -509,7 +514,7 @@ TEST_F_TIMEOUT(clear, kernel_reads_and_writes, 120)
 	EXPECT_EQ(0, ptf_wrong(self->mem, LEN, SEED));
 	if (variant->readonly)
 		return;
-	for (i = 0; i < NR; i++)
+	for (i = 0; i < nr; i++)
 		ptf_fill_page(copy + PAGES(i), SEED + 5, i);
 	ASSERT_EQ(LEN, pwrite(out, copy, LEN, 0));
 	test_cmd_advise_all(PTF_ADV_NOTPRESENT, self->mem, LEN);

@@ -866,8 +866,9 @@ TEST_F_TIMEOUT(stash, collapse, 60)
 	p = (char *)(((uintptr_t)p + HPAGE - 1) & ~(HPAGE - 1));
 	madvise(p, HPAGE, MADV_NOHUGEPAGE);
 	ptf_fill(p, HPAGE, SEED);
-	madvise(p, HPAGE, MADV_HUGEPAGE);
+	/* Only then: khugepaged is awake at once, and may be first. */
 	take(p + PAGES(7), PAGES(3));
+	madvise(p, HPAGE, MADV_HUGEPAGE);
 	ret = madvise(p, HPAGE, MADV_COLLAPSE);
 	if (ret)
 		EXPECT_TRUE(errno == EINVAL || errno == EAGAIN || errno == EBUSY ||
@@ -878,7 +879,9 @@ TEST_F_TIMEOUT(stash, collapse, 60)
 	EXPECT_EQ(0, held_now(self->fd));
 	/* All of it. */
 	if (count_state(self->fd, 0, p, HPAGE, PTF_STATE_PRESENT) == 512 && ret) {
+		madvise(p, HPAGE, MADV_NOHUGEPAGE);
 		take(p, HPAGE);
+		madvise(p, HPAGE, MADV_HUGEPAGE);
 		madvise(p, HPAGE, MADV_COLLAPSE);
 		EXPECT_EQ(0, ptf_wrong(p, HPAGE, SEED));
 	}

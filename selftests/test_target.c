@@ -578,13 +578,12 @@ TEST_F_TIMEOUT(target, memory_goes_with_the_process, 60)
 
 TEST_F_TIMEOUT(target, many, 120)
 {
-	enum { N = 200 };
 	struct ptf_ioc_session_stat st;
-	pid_t pid[N];
-	__u32 t[N];
-	int i, j;
+	int i, j, n = ptf_many(200);
+	pid_t pid[200];
+	__u32 t[200];
 
-	for (i = 0; i < N; i++) {
+	for (i = 0; i < n; i++) {
 		pid[i] = ptf_child(wait_forever, NULL);
 		ASSERT_LT(0, pid[i]);
 		test_cmd_target_open(pid[i], &t[i]);
@@ -592,14 +591,14 @@ TEST_F_TIMEOUT(target, many, 120)
 			ASSERT_NE(t[j], t[i]);
 	}
 	test_cmd_session_stat(&st);
-	EXPECT_LE(N, st.out_targets);
-	for (i = 0; i < N; i++) {
+	EXPECT_LE(n, st.out_targets);
+	for (i = 0; i < n; i++) {
 		struct ptf_ioc_range_advise adv;
 
 		test_cmd_range_advise(&adv, t[i], PTF_ADV_NOTPRESENT, self->mem, LEN, 0);
 		ASSERT_EQ(4, adv.out_done_pages + adv.out_same_pages);
 	}
-	for (i = 0; i < N; i++)
+	for (i = 0; i < n; i++)
 		ptf_kill(pid[i]);
 	EXPECT_EQ(0, ptf_wrong(self->mem, LEN, SEED));
 }

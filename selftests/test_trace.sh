@@ -106,8 +106,8 @@ fi
 if perf --version >/dev/null 2>&1; then
 	perf list 'ptefault:*' 2>&1 | grep -qE '^ *ptefault:ptefault_event +\[Tracepoint event\]'
 	ok "perf lists it" $?
-	with perf record -q -a -e ptefault:ptefault_event -o "$out/perf.data"
-	perf script -i "$out/perf.data" >"$out/trace" 2>"$out/why"
+	with perf record -q -a -B -N -e ptefault:ptefault_event -o "$out/perf.data"
+	perf script -F event,trace -i "$out/perf.data" >"$out/trace" 2>"$out/why"
 	[ "$(grep -cE "ptefault:ptefault_event: +$line" "$out/trace")" = 5 ]
 	ok "perf records it" $? "$(cat "$out/trace" "$out/why" "$out/2")"
 else

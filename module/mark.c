@@ -351,7 +351,9 @@ void ptf_mark_close_around(struct ptf_fault *f)
 	if (ptf_vma_refusal(vma) >= 0)
 		return;
 	if (unlikely(ptf_mark_leaf_open(vma, addr))) {
-		ptf_mark_rearm(sp, addr & PMD_MASK, (addr & PMD_MASK) + PMD_SIZE);
+		/* who has faulted on a sticky page closes what it has opened */
+		if (!f->sticky)
+			ptf_mark_rearm(sp, addr & PMD_MASK, (addr & PMD_MASK) + PMD_SIZE);
 		return;
 	}
 	if (!any)
@@ -466,9 +468,15 @@ static unsigned long ptf_mark_rearm_locked(struct ptf_space *sp, struct mm_struc
 			end = w.next;
 		}
 		if (r.split) {
-			/* the walk has let go of its locks, and comes back here */
-			if (ptf_migrate_split(vma, r.split))
-				r.whole = (r.split & PMD_MASK) + PMD_SIZE;
+			unsigned long leaf = r.split & PMD_MASK;
+
+			/* the walk has let go of its locks; all of it was open */
+			if (ptf_migrate_split(vma, r.split)) {
+				r.whole = leaf + PMD_SIZE;
+			} else {
+				end = max(leaf, vma->vm_start);
+				stop = max(stop, min(leaf + PMD_SIZE, vma->vm_end));
+			}
 			r.split = 0;
 			ret = 0;
 		}

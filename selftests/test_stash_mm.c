@@ -16,6 +16,7 @@
 #define SEED	91
 
 #define THP_DIR	"/sys/kernel/mm/transparent_hugepage/"
+#define NUMA_SCAN	"/proc/sys/kernel/numa_balancing"
 
 FIXTURE(mm) {
 	int fd;
@@ -325,7 +326,7 @@ TEST_F_TIMEOUT(mm, drop_caches, 120)
 /* Large folios of anonymous memory, smaller than a PMD (mTHP). */
 TEST_F_TIMEOUT(mm, large_anonymous_folios, 60)
 {
-	struct knob knobs[2] = { };
+	struct knob knobs[3] = { };
 	unsigned int i, round;
 	int order = 0;
 	long min;
@@ -334,6 +335,8 @@ TEST_F_TIMEOUT(mm, large_anonymous_folios, 60)
 	if (!turn(&knobs[0], THP_DIR "hugepages-64kB/enabled", "always"))
 		SKIP(return, "no large anonymous folios in this kernel");
 	turn(&knobs[1], THP_DIR "hugepages-2048kB/enabled", "never");
+	/* what scans for where pages are used puts them back, too */
+	turn(&knobs[2], NUMA_SCAN, "0");
 	p = aligned(LEN);
 	ASSERT_NE(NULL, p);
 	for (round = 0; round < 3; round++) {
@@ -371,6 +374,7 @@ TEST_F_TIMEOUT(mm, large_anonymous_folios, 60)
 	}
 	turn_back(&knobs[0]);
 	turn_back(&knobs[1]);
+	turn_back(&knobs[2]);
 	EXPECT_EQ(0, held_now(self->fd));
 }
 
@@ -378,12 +382,16 @@ TEST_F_TIMEOUT(mm, large_anonymous_folios, 60)
 static void on_large_file(struct __test_metadata *_metadata, int dev, int file, size_t nr)
 {
 	size_t len = PAGES(nr), i;
+	struct knob knob = { };
 	char *s, *p, *at;
 	int order = 0;
 	long min;
 
 	FIXTURE_DATA(mm) data = { .fd = dev }, *self = &data;
 
+	/* neither writeback nor a scan for where pages are used is to put any back */
+	fsync(file);
+	turn(&knob, NUMA_SCAN, "0");
 	/* not aligned as a huge page is, so that none maps it whole */
 	at = aligned(2 * HPAGE + len);
 	ASSERT_NE(NULL, at);
@@ -394,8 +402,10 @@ static void on_large_file(struct __test_metadata *_metadata, int dev, int file, 
 	ptf_touch_all(s, len);
 	ptf_touch_all(p, len);
 	EXPECT_EQ(nr, count_state(self->fd, s, len, PTF_STATE_PRESENT, &order));
-	if (!order)
+	if (!order) {
+		turn_back(&knob);
 		SKIP(return, "the page cache has single pages");
+	}
 	take(s, len);
 	/* a neighbour's fault maps those around it: not these */
 	test_cmd_advise_all(PTF_ADV_PRESENT, s + PAGES(2), PAGES(2));
@@ -427,6 +437,7 @@ static void on_large_file(struct __test_metadata *_metadata, int dev, int file, 
 	EXPECT_EQ(0, unmarked(s, 7, SEED));
 	ASSERT_EQ(0, ftruncate(file, len));
 	EXPECT_EQ(0, ptf_touch(s + PAGES(7)));
+	turn_back(&knob);
 	munmap(s, len);
 	munmap(p, len);
 }

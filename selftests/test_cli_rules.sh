@@ -287,11 +287,13 @@ if "$ptefault" stat | grep -qE '\bnetlink\b'; then
 	other=$!
 	"$ptefault" monitor -p "$pid" --count 2 >"$out/two" 2>"$out/2" &
 	two=$!
-	# Until all four listen.
+	# Until all four listen: libnl's sockets have the process's number for a port.
 	for ((i = 0; i < 50 * slow; i++)); do
-		[ "$(awk '$2 == 16 && $4 !~ /^0+$/' /proc/net/netlink | wc -l)" -lt 4 ] || break
+		[ "$(awk -v pids=" $all $one $other $two " '$2 == 16 && index(pids, " " $3 % 4194304 " ")' \
+			/proc/net/netlink | wc -l)" -lt 4 ] || break
 		sleep 0.2
 	done
+	sleep 1
 	begin "$buf+16K" --action sigbus --times 3
 	ask 'r 0'
 	ask 'w 1'

@@ -55,6 +55,7 @@ struct ptf_advice_op {
 	bool write;	/* faults must be kept out: write-locked */
 	bool file;	/* works on the file behind the VMA: filemap.c */
 	bool in_place;	/* takes rights from entries: CPUs are to forget them */
+	bool gives_write;	/* as mprotect() does, without a write */
 	u32 mark;	/* PTF_MARK_*: the range is marked */
 };
 
@@ -108,6 +109,7 @@ static const struct ptf_advice_op ptf_advice_ops[] = {
 		.flags = PTF_F_LEAF,
 	},
 	[PTF_ADV_WRUNPROTECT - PTF_ADV_BASE] = {
+		.gives_write = true,
 		.ptes = ptf_edit_wrunprotect_ptes,
 		.leaf = ptf_edit_wrunprotect_leaf,
 		.flags = PTF_F_LEAF,
@@ -163,6 +165,7 @@ static const struct ptf_advice_op ptf_advice_ops[] = {
 		.ptes = ptf_edit_unhint_ptes,	/* not called */
 	},
 	[PTF_ADV_PRESENT - PTF_ADV_BASE] = {
+		.gives_write = true,
 		.ptes = ptf_edit_unhint_ptes,
 		.leaf = ptf_edit_unhint_leaf,
 		.flags = PTF_F_STRICT,
@@ -780,6 +783,8 @@ int ptf_advise_target(struct ptf_target *t, struct ptf_ioc_range_advise *a, bool
 		atomic64_add(a->out_done_pages, &t->s->cleared_pages);
 	else if (a->advice == PTF_ADV_STASH)
 		atomic64_add(a->out_done_pages, &t->s->stashed_total);
+	else if (op->gives_write)
+		ptf_track_advised(t, a->start, a->end);
 	return ret;
 }
 

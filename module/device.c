@@ -160,7 +160,7 @@ static const struct ptf_op ptf_ops[] = {
 	       ptf_ioc_range_query, out_next, out_names),
 	PTF_OP(PTF_IOC_PAGE_WALK, ptf_report_walk,
 	       ptf_ioc_page_walk, out_nr, level),
-	PTF_OP(PTF_IOC_RANGE_ADVISE, ptf_track_advise,
+	PTF_OP(PTF_IOC_RANGE_ADVISE, ptf_advise_range,
 	       ptf_ioc_range_advise, out_next, out_skipped_pages),
 	PTF_OP(PTF_IOC_RANGE_FAULT, ptf_drive_range,
 	       ptf_ioc_range_fault, out_next, out_failed),

@@ -1601,33 +1601,26 @@ int ptf_track_stop(struct ptf_cmd *c)
 	return did ? 0 : -ENOENT;
 }
 
-/*
- * ioctl(PTF_IOC_RANGE_ADVISE): PRESENT and WRUNPROTECT give write permission, as
- * mprotect() does. What is tracked has none again when they return.
+/**
+ * ptf_track_advised() - advice has given write permission, without a write
+ * @t: target, no lock held
+ * @start: first page
+ * @end: first address behind
+ *
+ * What is tracked has none again on return.
  */
-int ptf_track_advise(struct ptf_cmd *c)
+void ptf_track_advised(struct ptf_target *t, unsigned long start, unsigned long end)
 {
-	const struct ptf_ioc_range_advise *a = c->arg;
-	int ret = ptf_advise_range(c);
-	struct ptf_space *sp;
-	struct ptf_target *t;
+	struct ptf_space *sp = ptf_space_find_get(t->mm);
 
-	if ((a->advice != PTF_ADV_PRESENT && a->advice != PTF_ADV_WRUNPROTECT) || !c->respond)
-		return ret;
-	t = ptf_target_begin(c->s, a->target);
-	if (IS_ERR(t))
-		return ret;
-	sp = ptf_space_find_get(t->mm);
-	if (sp) {
-		/* a walk outside of a VMA: for writing */
-		if (READ_ONCE(sp->tracked) && !mmap_write_lock_killable(t->mm)) {
-			ptf_track_protect(sp, a->start, a->end, true);
-			mmap_write_unlock(t->mm);
-		}
-		ptf_space_put(sp);
+	if (!sp)
+		return;
+	/* a walk outside of a VMA: for writing */
+	if (READ_ONCE(sp->tracked) && !mmap_write_lock_killable(t->mm)) {
+		ptf_track_protect(sp, start, end, true);
+		mmap_write_unlock(t->mm);
 	}
-	ptf_target_end(t);
-	return ret;
+	ptf_space_put(sp);
 }
 
 /* ------------------------------------------------------------------ */

@@ -37,8 +37,10 @@
 #include "space.h"
 #include "arch/x86.h"
 
-/* How long the hook stays without a user: taking it off costs grace periods. */
-#define PTF_HOOK_LINGER	(HZ / 2)
+/* Taking it off costs grace periods, and setting it stops all CPUs for a moment. */
+static unsigned int linger = 2000;
+module_param(linger, uint, 0644);
+MODULE_PARM_DESC(linger, "milliseconds that the fault hook stays without a user");
 
 static DEFINE_MUTEX(ptf_hook_mutex);
 static unsigned int ptf_hook_users;	/* ptf_hook_mutex */
@@ -280,7 +282,8 @@ void ptf_hook_put(void)
 {
 	mutex_lock(&ptf_hook_mutex);
 	if (!--ptf_hook_users)
-		mod_delayed_work(system_wq, &ptf_hook_linger, PTF_HOOK_LINGER);
+		mod_delayed_work(system_wq, &ptf_hook_linger,
+				 msecs_to_jiffies(min(READ_ONCE(linger), 3600000U)));
 	mutex_unlock(&ptf_hook_mutex);
 }
 

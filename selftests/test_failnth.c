@@ -436,6 +436,17 @@ TEST_F_TIMEOUT(failnth, core_mm, 300)
 	      }));
 }
 
+static void set_linger(const char *ms)
+{
+	int fd = open("/sys/module/ptefault/parameters/linger", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		if (write(fd, ms, strlen(ms)) < 0)
+			perror("linger");
+		close(fd);
+	}
+}
+
 /* Setting the hook itself: each time from nothing, which takes grace periods. */
 TEST_F_TIMEOUT(failnth, hook, 300)
 {
@@ -448,6 +459,7 @@ TEST_F_TIMEOUT(failnth, hook, 300)
 
 	if (!(ptf_features(self->fd) & PTF_FEATURE_STASH))
 		SKIP(return, "no STASH on this kernel");
+	set_linger("0");
 	for (n = 1; injected && ptf_seconds() - t0 < 250 * ptf_env("PTF_SLOW", 1); n += step) {
 		close(a.fd);
 		a.fd = open(PTF_DEV, O_RDWR | O_CLOEXEC);
@@ -471,6 +483,7 @@ TEST_F_TIMEOUT(failnth, hook, 300)
 		}
 		ASSERT_EQ(0, wrong(a.mem));
 	}
+	set_linger("2000");
 	TH_LOG("%u failures", n - step);
 	EXPECT_FALSE(injected);
 }

@@ -122,6 +122,16 @@ static inline void ptf_vma_start_write(struct vm_area_struct *vma)
 #endif
 }
 
+/* What /proc/PID/maps calls [heap]: before 6.6 also what ends where it begins. */
+static inline bool ptf_vma_is_heap(const struct vm_area_struct *vma)
+{
+#if PTF_KERNEL(6, 6)
+	return vma_is_initial_heap(vma);
+#else
+	return vma->vm_start <= vma->vm_mm->brk && vma->vm_end >= vma->vm_mm->start_brk;
+#endif
+}
+
 /*
  * The inode of a mapping as its owner knows it: not the one that a stacked file
  * system (overlay) has below. maps(5) shows it since 6.8.

@@ -74,7 +74,7 @@ static u64 ptf_vma_place(struct vm_area_struct *vma)
 
 	if (vma->vm_start <= mm->start_stack && vma->vm_end >= mm->start_stack)
 		return PTF_VMA_STACK;
-	if (!vma->vm_file && vma->vm_start < mm->brk && vma->vm_end > mm->start_brk)
+	if (!vma->vm_file && ptf_vma_is_heap(vma))
 		return PTF_VMA_HEAP;
 	return 0;
 }

@@ -326,6 +326,8 @@ if "$ptefault" stat | grep -qE '\bnetlink\b'; then
 		[ ! -s "$out/1" ] || break
 		sleep 0.2
 	done
+	[ -s "$out/1" ] || "$ptefault" rules -p "$pid" | sed 's/^/# /'
+	[ -s "$out/1" ] || "$ptefault" show -p "$pid" "$buf" | sed 's/^/# /'
 	is "monitor RANGE: its own rules" 0 "$buf from user .*: notify" 1
 	end INT
 	check "monitor RANGE: ends" "$rc" = 0

@@ -199,13 +199,154 @@ struct call {
 	(struct _type *)(_c)->arg; \
 })
 
+/* Rules that let every access end as it would: this program goes on under them. */
+static void a_rule(struct worker *w, struct rng *r, struct ptf_rule *rule)
+{
+	__u64 start, end;
+
+	memset(rule, 0, sizeof(*rule));
+	a_range(w, r, &start, &end);
+	rule->start = start;
+	rule->end = end;
+	rule->target = a_target(w, r);
+	rule->flags = some_flags(r, PTF_RULE_F_PASSIVE | PTF_RULE_F_OFF | PTF_RULE_F_PER_THREAD |
+				 PTF_RULE_F_QUIET);
+	rule->access = one_in(r, 20) ? rnd(r) : 1 + below(r, PTF_ACCESS_ANY);
+	rule->origin = one_in(r, 20) ? rnd(r) : 1 + below(r, PTF_ORIGIN_ANY);
+	rule->tid = one_in(r, 8) ? (__s32)pick(r, -1, 1, 999999, getpid()) : 0;
+	rule->after = one_in(r, 4) ? wild_u64(r) : below(r, 4);
+	rule->interval = one_in(r, 4) ? wild_u64(r) : below(r, 4);
+	rule->times = one_in(r, 4) ? wild_u64(r) : below(r, 4);
+	rule->seed = wild_u64(r);
+	rule->probability = one_in(r, 3) ? below(r, PTF_PROBABILITY_ONE + 3) : 0;
+	rule->order = below(r, 5);
+	rule->action = pick(r, PTF_ACT_COUNT, PTF_ACT_NOTIFY, PTF_ACT_DELAY, PTF_ACT_RETRY,
+			    PTF_ACT_HANDLER, 0, PTF_ACT_LAST + 1, 0x80000000);
+	if (rule->action == PTF_ACT_DELAY)
+		rule->value = one_in(r, 4) ? PTF_DELAY_MAX_NS + 1 : below(r, 9999);
+	else if (rule->action == PTF_ACT_RETRY)
+		rule->value = one_in(r, 4) ? PTF_RETRY_MAX + 1 : below(r, 4);
+	else if (one_in(r, 20))
+		rule->value = wild_u64(r);
+	if (rule->action == PTF_ACT_HANDLER)
+		memset(rule->handler, one_in(r, 2) ? 'x' : 0, below(r, PTF_HANDLER_NAME_LEN + 1));
+	if (one_in(r, 40))
+		rule->id = rnd(r);
+	if (one_in(r, 40))
+		rule->hits = rnd(r);
+}
+
+/* Commands about rules, and what comes of them. */
+static void make_rule_call(struct worker *w, struct rng *r, struct call *c)
+{
+	static _Thread_local struct ptf_rule rules[8];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(rules); i++)
+		a_rule(w, r, &rules[i]);
+	switch (below(r, 6)) {
+	case 0: {
+		struct ptf_ioc_rule_add *a = AS(c, PTF_IOC_RULE_ADD, ptf_ioc_rule_add);
+
+		a->flags = some_flags(r, 0);
+		a->rule_size = one_in(r, 8) ? wild_u64(r) : sizeof(rules[0]);
+		a->nr_rules = one_in(r, 8) ? wild_u64(r) : 1 + below(r, ARRAY_SIZE(rules));
+		/* what lies behind the array is no rule of ours, but an invalid one */
+		a->rules = a->rule_size == sizeof(rules[0]) && a->nr_rules <= ARRAY_SIZE(rules) ?
+			u64ptr(rules) : out_pointer(w, r);
+		break;
+	}
+	case 1: {
+		struct ptf_ioc_rule_set *a = AS(c, PTF_IOC_RULE_SET, ptf_ioc_rule_set);
+
+		a->flags = some_flags(r, 0);
+		a->rule_size = one_in(r, 8) ? wild_u64(r) : sizeof(rules[0]);
+		rules[0].id = 1 + below(r, 40);
+		a->rule = u64ptr(rules);
+		break;
+	}
+	case 2: {
+		struct ptf_ioc_rule_delete *a = AS(c, PTF_IOC_RULE_DELETE, ptf_ioc_rule_delete);
+
+		a->flags = some_flags(r, PTF_RULE_DELETE_F_ALL);
+		a->id = a->flags & PTF_RULE_DELETE_F_ALL ? one_in(r, 8) : below(r, 40);
+		break;
+	}
+	case 3: {
+		struct ptf_ioc_rule_list *a = AS(c, PTF_IOC_RULE_LIST, ptf_ioc_rule_list);
+
+		a->flags = some_flags(r, 0);
+		a->rule_size = one_in(r, 8) ? wild_u64(r) : sizeof(rules[0]);
+		a->nr_rules = one_in(r, 4) ? wild_u64(r) : 1 + below(r, 20);
+		a->first = one_in(r, 2) ? 0 : wild_u64(r);
+		a->rules = out_pointer(w, r);
+		break;
+	}
+	case 4: {
+		struct ptf_ioc_rule_arm *a = AS(c, PTF_IOC_RULE_ARM, ptf_ioc_rule_arm);
+
+		a->flags = some_flags(r, PTF_RULE_ARM_F_OFF);
+		break;
+	}
+	default: {
+		struct ptf_ioc_held_answer *a = AS(c, PTF_IOC_HELD_ANSWER, ptf_ioc_held_answer);
+
+		a->flags = some_flags(r, 0);
+		a->held = one_in(r, 2) ? below(r, 4) : wild_u64(r);
+		a->action = one_in(r, 4) ? wild_u64(r) : below(r, PTF_ACT_LAST + 1);
+		a->content_bytes = one_in(r, 2) ? 0 : below(r, PAGE + 2);
+		a->content = a->content_bytes ? out_pointer(w, r) : 0;
+		break;
+	}
+	}
+}
+
+static void make_track_call(struct worker *w, struct rng *r, struct call *c)
+{
+	__u64 start, end;
+
+	a_range(w, r, &start, &end);
+	switch (below(r, 3)) {
+	case 0: {
+		struct ptf_ioc_track_start *a = AS(c, PTF_IOC_TRACK_START, ptf_ioc_track_start);
+
+		a->flags = some_flags(r, PTF_TRACK_F_NOSTACK);
+		a->target = a_target(w, r);
+		a->reserved = one_in(r, 40) ? rnd(r) : 0;
+		a->start = start;
+		a->end = end;
+		break;
+	}
+	case 1: {
+		struct ptf_ioc_track_read *a = AS(c, PTF_IOC_TRACK_READ, ptf_ioc_track_read);
+
+		a->flags = some_flags(r, PTF_TRACK_F_TAKE);
+		a->target = a_target(w, r);
+		a->reserved = one_in(r, 40) ? rnd(r) : 0;
+		a->start = start;
+		a->end = end;
+		a->ranges = out_pointer(w, r);
+		a->nr_ranges = one_in(r, 4) ? wild_u64(r) : 1 + below(r, 200);
+		break;
+	}
+	default: {
+		struct ptf_ioc_track_stop *a = AS(c, PTF_IOC_TRACK_STOP, ptf_ioc_track_stop);
+
+		a->flags = some_flags(r, 0);
+		a->target = a_target(w, r);
+		a->reserved = one_in(r, 40) ? rnd(r) : 0;
+		break;
+	}
+	}
+}
+
 static void make_call(struct worker *w, struct rng *r, struct call *c)
 {
 	__u64 start, end;
 	bool keeps;
 
 	memset(c->arg, 0, sizeof(c->arg));
-	switch (below(r, 18)) {
+	switch (below(r, 26)) {
 	case 0: {
 		struct ptf_ioc_features_get *a = AS(c, PTF_IOC_FEATURES_GET, ptf_ioc_features_get);
 
@@ -305,6 +446,27 @@ static void make_call(struct worker *w, struct rng *r, struct call *c)
 		a->end = one_in(r, 4) ? wild_u64(r) : a->start + PAGES(below(r, 30));
 		break;
 	}
+	case 18: {
+		struct ptf_ioc_file_mappers *a = AS(c, PTF_IOC_FILE_MAPPERS, ptf_ioc_file_mappers);
+
+		a->flags = some_flags(r, 0);
+		a->fd = one_in(r, 3) ? (__s32)pick(r, -1, 0, 999, w->fd[0], INT_MIN) : w->file;
+		a->row_size = one_in(r, 8) ? wild_u64(r) : sizeof(struct ptf_mapper);
+		a->start = one_in(r, 4) ? wild_u64(r) : PAGES(below(r, 30));
+		a->end = one_in(r, 4) ? wild_u64(r) : a->start + PAGES(below(r, 30));
+		a->rows = out_pointer(w, r);
+		a->nr_rows = one_in(r, 4) ? wild_u64(r) : 1 + below(r, 60);
+		break;
+	}
+	case 19:
+	case 20:
+	case 21:
+		make_rule_call(w, r, c);
+		break;
+	case 22:
+	case 23:
+		make_track_call(w, r, c);
+		break;
 	case 8: {
 		/* Numbers that nobody has, and right ones with wrong sizes. */
 		__u64 n = one_in(r, 2) ? rnd(r) : 0;

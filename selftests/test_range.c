@@ -112,6 +112,7 @@ TEST_F(range, user_space_ends)
 	struct ptf_ioc_features_get f;
 	struct ptf_ioc_range_advise adv;
 	struct ptf_ioc_range_query q;
+	bool hole;
 
 	test_cmd_features_get(&f, 0);
 	if (f.out_levels != 4)
@@ -120,13 +121,18 @@ TEST_F(range, user_space_ends)
 	test_err_range_query(EINVAL, &q, 0, (void *)USER_END_4, PAGE, 0, self->rows, 64);
 	test_err_range_advise(EINVAL, &adv, 0, PTF_ADV_NOTPRESENT, (void *)(USER_END_4 - PAGE),
 			      2 * PAGE, 0);
-	/* The last page is user space, and a hole. */
-	test_err_range_advise(ENOMEM, &adv, 0, PTF_ADV_NOTPRESENT, (void *)(USER_END_4 - PAGE),
-			      PAGE, 0);
+	/* The last page is user space: a hole, or the stack's if that is not moved about. */
+	hole = madvise((void *)(USER_END_4 - PAGE), PAGE, MADV_NORMAL) && errno == ENOMEM;
+	if (hole)
+		test_err_range_advise(ENOMEM, &adv, 0, PTF_ADV_NOTPRESENT,
+				      (void *)(USER_END_4 - PAGE), PAGE, 0);
+	else
+		test_cmd_range_advise(&adv, 0, PTF_ADV_NOTPRESENT,
+				      (void *)(USER_END_4 - PAGE), PAGE, 0);
 	test_cmd_range_query(&q, 0, (void *)(USER_END_4 - PAGE), PAGE, PTF_QUERY_F_HOLES,
 			     self->rows, 64);
 	EXPECT_EQ(1, q.out_rows);
-	EXPECT_EQ(PTF_VMA_NONE, self->rows[0].vma);
+	EXPECT_EQ(hole, self->rows[0].vma == PTF_VMA_NONE);
 	EXPECT_EQ(USER_END_4, q.out_next);
 }
 

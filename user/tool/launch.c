@@ -260,12 +260,14 @@ enum came { CAME, CAME_ENDED, CAME_EXEC, CAME_NOT };
 static enum came run_to(struct launch *l, const uint64_t *points, size_t n,
 			pid_t from, pid_t *who)
 {
+	struct thread *th = thread_of(from, true);
 	int status, event;
 	pid_t pid;
 
-	if (!set_points(from, points, n) ||
+	if (!th || !set_points(from, points, n) ||
 	    ptrace(PTRACE_CONT, from, 0, 0))
 		return CAME_NOT;
+	th->stopped = false;
 	l->stopped = false;
 	while ((pid = next(l, &status))) {
 		event = status >> 16;

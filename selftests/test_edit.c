@@ -144,9 +144,10 @@ static void *writer(void *arg)
 TEST_F(edit, wrprotect_flushes)
 {
 	struct ptf_ioc_range_advise c;
+	unsigned long was;
 	pthread_t t;
 	long before;
-	int i;
+	int i, n;
 
 	if (ptf_nr_cpus() < 2)
 		SKIP(return, "one CPU");
@@ -159,7 +160,11 @@ TEST_F(edit, wrprotect_flushes)
 		test_cmd_range_advise(&c, 0, PTF_ADV_WRPROTECT, self->mem, PAGE, 0);
 		EXPECT_EQ(1, c.out_done_pages);
 		EXPECT_EQ(1, c.out_flushes);
-		usleep(10000);
+		/* it may not be on its CPU just now */
+		was = *(volatile unsigned long *)self->mem;
+		for (n = 0; n < 2000 && *(volatile unsigned long *)self->mem == was; n++)
+			usleep(5000);
+		EXPECT_GT(2000, n);
 	}
 	writer_stop = 1;
 	pthread_join(t, NULL);

@@ -1242,6 +1242,7 @@ struct crowd {
 	unsigned int quit;
 	unsigned int seed;
 	unsigned int disturb;		/* what the others do meanwhile */
+	bool whole;			/* large folios may come back as a whole */
 };
 
 struct writer {
@@ -1399,10 +1400,9 @@ static int crowd_run(struct __test_metadata *_metadata, int fd, struct crowd *c,
 			lost += c->written[i] && !got[i];
 			invented += !c->written[i] && got[i];
 		}
-		if (lost || invented || bad) {
+		if (lost || invented || bad)
 			TH_LOG("round %lu: %u lost, %u invented", r, lost, invented);
-			bad++;
-		}
+		bad += lost || (invented && !c->whole);
 	}
 	__atomic_store_n(&c->quit, 1, __ATOMIC_SEQ_CST);
 	for (i = 0; i < THREADS; i++)
@@ -1413,9 +1413,9 @@ static int crowd_run(struct __test_metadata *_metadata, int fd, struct crowd *c,
 	return bad;
 }
 
-#define crowd_test(_p, _nr, _disturb, _full) do { \
+#define crowd_test(_p, _nr, _disturb, _full, ...) do { \
 	struct crowd c = { \
-		.mem = (_p), .nr = (_nr), .disturb = (_disturb), .seed = 4711, \
+		.mem = (_p), .nr = (_nr), .disturb = (_disturb), .seed = 4711, ##__VA_ARGS__ \
 	}; \
 	unsigned long __rounds = 20, __takes = 0, __writes = ptf_rounds(_full); \
 	test_cmd_track_start(c.mem, PAGES(c.nr)); \
@@ -1462,6 +1462,8 @@ TEST_F_TIMEOUT(track, crowd_anon, 300)
 
 TEST_F_TIMEOUT(track, crowd_shared, 300)
 {
+	const unsigned int all = DISTURB_FORK | DISTURB_HINT | DISTURB_PROT | DISTURB_COMPACT |
+				 DISTURB_SWAP | DISTURB_STASH;
 	unsigned int k;
 	int file;
 	char *p;
@@ -1470,9 +1472,16 @@ TEST_F_TIMEOUT(track, crowd_shared, 300)
 		p = map_of(kinds[k], PAGES(300), &file);
 		ASSERT_NE(MAP_FAILED, p);
 		TH_LOG("%s", kinds[k]);
-		crowd_test(p, 300, DISTURB_FORK | DISTURB_HINT | DISTURB_PROT | DISTURB_COMPACT |
-			   DISTURB_SWAP | DISTURB_STASH |
-			   (strstr(kinds[k], "shared") ? DISTURB_ZAP : 0), 40000);
+		/*
+		 * From 6.11 on a write fault maps, and calls dirty, all of a large folio
+		 * of a shared file: that is kept from it but where the page is taken away
+		 * in that very moment. There nothing may be lost; all else is exact.
+		 */
+		if (ptf_kernel_from(6, 11) && !strcmp(kinds[k], "shared disk large"))
+			crowd_test(p, 300, all | DISTURB_ZAP, 40000, .whole = true);
+		else
+			crowd_test(p, 300, strstr(kinds[k], "shared") ? all | DISTURB_ZAP : all,
+				   40000);
 		munmap(p, PAGES(300));
 		if (file >= 0)
 			close(file);

@@ -125,15 +125,18 @@ TEST_F(walk, present_page)
 /* Any byte of the page will do. */
 TEST_F(walk, unaligned)
 {
-	struct ptf_ioc_page_walk a, b;
+	struct ptf_ioc_page_walk a, b, c;
 	static const unsigned int off[] = { 1, 7, 8, 2047, 4095 };
 	unsigned int i;
 
-	test_cmd_page_walk(&a, 0, self->mem);
 	for (i = 0; i < ARRAY_SIZE(off); i++) {
+		test_cmd_page_walk(&a, 0, self->mem);
 		test_cmd_page_walk(&b, 0, self->mem + off[i]);
+		test_cmd_page_walk(&c, 0, self->mem);
 		EXPECT_EQ(0, memcmp(a.level, b.level, sizeof(a.level)));
-		EXPECT_EQ(0, memcmp(&a.out_row, &b.out_row, sizeof(a.out_row)));
+		/* the kernel puts a new page into its LRU list when it likes */
+		EXPECT_TRUE(!memcmp(&a.out_row, &b.out_row, sizeof(a.out_row)) ||
+			    !memcmp(&c.out_row, &b.out_row, sizeof(c.out_row)));
 		EXPECT_EQ(u64ptr(self->mem) + off[i], b.addr);
 	}
 }

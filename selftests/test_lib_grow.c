@@ -519,6 +519,7 @@ TEST(what_stays_behind_at_fork_moves_and_grows_along)
 	struct ptf_map *m, *left;
 	int verdict;
 
+	NOT_UNDER_ASAN();
 	/* Moved far away: what is between belongs to others. */
 	m = make(PTF_MAP_ANON, -1, 0, PAGES(4), NULL);
 	ASSERT_NE(NULL, m);

@@ -204,6 +204,30 @@ TEST_F(track, written_is_reported)
 	EXPECT_EQ(0, ptf_wrong(self->mem, LEN, SEED));
 }
 
+/* The dirty bit that is taken away was all that knew of the content. */
+TEST_F(track, taken_is_not_lost)
+{
+	unsigned char set[NR] = { 0 };
+	char *p = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	unsigned int i;
+
+	ASSERT_NE(MAP_FAILED, p);
+	/* what is mapped by a read is written without telling anybody but the entry */
+	for (i = 0; i < NR; i++)
+		ptf_touch(p + PAGES(i));
+	ptf_fill(p, LEN, SEED);
+	test_cmd_track_start(p, LEN);
+	/* reclaimed, wherever there is swap; dropped, if it were clean */
+	madvise(p, LEN, MADV_PAGEOUT);
+	EXPECT_EQ(0, ptf_wrong(p, LEN, SEED));
+	ptf_fill(p, LEN, SEED + 1);
+	EXPECT_EQ(NR, read_set(self->fd, 0, p, LEN, PTF_TRACK_F_TAKE, set));
+	madvise(p, LEN, MADV_PAGEOUT);
+	EXPECT_EQ(0, ptf_wrong(p, LEN, SEED + 1));
+	test_cmd_track_stop();
+	munmap(p, LEN);
+}
+
 /* The rows say so, page by page, where there is nothing and where a mapping is read-only. */
 TEST_F(track, rows)
 {

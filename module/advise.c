@@ -23,22 +23,28 @@
 #include "space.h"
 #include "compat.h"
 
-static const int ptf_skip_errno[PTF_SKIP_NR] = {
-	[PTF_SKIP_HOLE]		= -ENOMEM,
-	[PTF_SKIP_EMPTY]	= -ENODATA,
-	[PTF_SKIP_PROTNONE]	= -EOPNOTSUPP,
-	[PTF_SKIP_SPECIAL]	= -EOPNOTSUPP,
-	[PTF_SKIP_HUGETLB]	= -EOPNOTSUPP,
-	[PTF_SKIP_SECRETMEM]	= -EOPNOTSUPP,
-	[PTF_SKIP_PINNED]	= -EBUSY,
-	[PTF_SKIP_BUSY]		= -EBUSY,
-	[PTF_SKIP_SWAPPED]	= -EBUSY,
-	[PTF_SKIP_THP]		= -EOPNOTSUPP,
-	[PTF_SKIP_KIND]		= -EOPNOTSUPP,
-	[PTF_SKIP_FOREIGN]	= -EBUSY,
-	[PTF_SKIP_NOSPACE]	= -ENOSPC,
-	[PTF_SKIP_READONLY]	= -EACCES,
-};
+/* The errno of a call that could do nothing for this reason. */
+int ptf_skip_errno(int why)
+{
+	static const int number[PTF_SKIP_NR] = {
+		[PTF_SKIP_HOLE]		= -ENOMEM,
+		[PTF_SKIP_EMPTY]	= -ENODATA,
+		[PTF_SKIP_PROTNONE]	= -EOPNOTSUPP,
+		[PTF_SKIP_SPECIAL]	= -EOPNOTSUPP,
+		[PTF_SKIP_HUGETLB]	= -EOPNOTSUPP,
+		[PTF_SKIP_SECRETMEM]	= -EOPNOTSUPP,
+		[PTF_SKIP_PINNED]	= -EBUSY,
+		[PTF_SKIP_BUSY]		= -EBUSY,
+		[PTF_SKIP_SWAPPED]	= -EBUSY,
+		[PTF_SKIP_THP]		= -EOPNOTSUPP,
+		[PTF_SKIP_KIND]		= -EOPNOTSUPP,
+		[PTF_SKIP_FOREIGN]	= -EBUSY,
+		[PTF_SKIP_NOSPACE]	= -ENOSPC,
+		[PTF_SKIP_READONLY]	= -EACCES,
+	};
+
+	return number[why];
+}
 
 /* One per advice value: how to edit the entries of a VMA that allows it. */
 struct ptf_advice_op {
@@ -775,7 +781,7 @@ int ptf_advise_target(struct ptf_target *t, struct ptf_ioc_range_advise *a, bool
 	/* a skip that ended a strict look, or was all that happened */
 	if ((ret == PTF_WALK_STOP || !ret) && e.first_skip >= 0 &&
 	    (ret || !(a->out_done_pages | a->out_same_pages)))
-		ret = ptf_skip_errno[e.first_skip];
+		ret = ptf_skip_errno(e.first_skip);
 	/* nothing is there that could be marked */
 	if (op->mark && ret && !merged && !(a->out_done_pages | a->out_same_pages))
 		ptf_mark_remove(t, a->start, a->end, op->mark);

@@ -127,6 +127,7 @@ int ptf_report_walk(struct ptf_cmd *c);
 
 /* advise.c */
 int ptf_advise_range(struct ptf_cmd *c);
+int ptf_skip_errno(int why);
 int ptf_advise_target(struct ptf_target *t, struct ptf_ioc_range_advise *a, bool *respond);
 int ptf_advise_file_range(struct ptf_cmd *c);
 u64 ptf_advise_supported(void);

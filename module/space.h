@@ -122,6 +122,7 @@ unsigned long ptf_stash_restore_range(struct ptf_space *sp, struct mm_struct *mm
 				      unsigned long start, unsigned long end,
 				      struct ptf_target *owner, bool may_sleep);
 unsigned long ptf_stash_next(struct ptf_space *sp, unsigned long addr);
+struct ptf_stash *ptf_stash_at(struct ptf_space *sp, unsigned long addr);
 struct ptf_target *ptf_stash_find(struct ptf_space *sp, unsigned long addr, pte_t *pte);
 
 /* track.c */

@@ -67,6 +67,14 @@ static struct ptf_stash *ptf_stash_first(struct ptf_space *sp, unsigned long add
 	return found;
 }
 
+/* The stash of a page, or NULL; sp->lock held. */
+struct ptf_stash *ptf_stash_at(struct ptf_space *sp, unsigned long addr)
+{
+	struct ptf_stash *s = ptf_stash_first(sp, addr);
+
+	return s && s->addr == addr ? s : NULL;
+}
+
 static void ptf_stash_insert(struct ptf_space *sp, struct ptf_stash *s)
 {
 	struct rb_node **link = &sp->stash.rb_node, *parent = NULL;
@@ -259,8 +267,8 @@ struct ptf_target *ptf_stash_find(struct ptf_space *sp, unsigned long addr, pte_
 	struct ptf_stash *s;
 
 	spin_lock(&sp->lock);
-	s = ptf_stash_first(sp, addr);
-	if (s && s->addr == addr) {
+	s = ptf_stash_at(sp, addr);
+	if (s) {
 		*pte = s->pte;
 		owner = s->owner;
 	}

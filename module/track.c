@@ -408,22 +408,6 @@ static bool ptf_track_is_weak(pte_t pte)
 	return pte_present(pte) && pte_write(pte) && !pte_dirty(pte) && ptf_track_page(pte);
 }
 
-/* A page's stash; its table and sp->lock are held. */
-static struct ptf_stash *ptf_track_stash(struct ptf_space *sp, unsigned long addr)
-{
-	struct rb_node *n = sp->stash.rb_node;
-	struct ptf_stash *s;
-
-	lockdep_assert_held(&sp->lock);
-	while (n) {
-		s = rb_entry(n, struct ptf_stash, rb);
-		if (s->addr == addr)
-			return s;
-		n = addr < s->addr ? n->rb_left : n->rb_right;
-	}
-	return NULL;
-}
-
 /* Does the entry say that the page was written? Its table is locked. */
 static bool ptf_track_dirty(struct ptf_space *sp, unsigned long addr, pte_t pte)
 {
@@ -459,7 +443,7 @@ static void ptf_track_settle_absent(struct ptf_space *sp, unsigned long addr, pt
 		if (clean && pte_dirty(old))
 			ptf_track_mark_dirty(old);
 		spin_lock(&sp->lock);
-		s = ptf_track_stash(sp, addr);
+		s = ptf_stash_at(sp, addr);
 		if (s) {
 			s->pte = pte_wrprotect(s->pte);
 			if (clean)
@@ -1471,18 +1455,6 @@ static int ptf_track_start_all(struct ptf_track_job *job, struct ptf_track_spans
 	return ret;
 }
 
-static int ptf_track_skip_errno(int why)
-{
-	switch (why) {
-	case PTF_SKIP_HOLE:
-		return -ENOMEM;
-	case PTF_SKIP_READONLY:
-		return -EACCES;
-	default:
-		return -EOPNOTSUPP;
-	}
-}
-
 /* tr->lock is held, and the tracker is ours. */
 static int ptf_track_start_locked_all(struct ptf_track_job *job)
 {
@@ -1518,7 +1490,7 @@ static int ptf_track_start_locked_all(struct ptf_track_job *job)
 	}
 	ret = ptf_track_start_all(job, fresh);
 	if (!ret && !a->out_pages)
-		ret = job->first_skip < 0 ? -ENOMEM : ptf_track_skip_errno(job->first_skip);
+		ret = job->first_skip < 0 ? -ENOMEM : ptf_skip_errno(job->first_skip);
 	/* what could not be had is not tracked */
 	s = ptf_track_spans_room(tr, ret ? fresh->nr : job->cut->nr);
 	if (!s)

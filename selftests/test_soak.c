@@ -174,6 +174,8 @@ static bool userfault(struct soak *k, struct region *r, size_t at, size_t nr)
 	bool ok = true;
 	size_t i;
 
+	/* a page that was dropped and not touched since would wait for the monitor */
+	ptf_touch_all(r->p + PAGES(at), PAGES(nr));
 	if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api) || ioctl(uffd, UFFDIO_REGISTER, &reg)) {
 		close(uffd);
 		return true;
@@ -192,6 +194,23 @@ static bool userfault(struct soak *k, struct region *r, size_t at, size_t nr)
 	}
 	close(uffd);
 	return ok;
+}
+
+/* How many VMAs a region is now: parts of it may be marked for KSM. */
+static unsigned int vmas_of(const struct region *r)
+{
+	unsigned long start, end;
+	unsigned int nr = 0;
+	char line[512];
+	FILE *f = fopen("/proc/self/maps", "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%lx-%lx", &start, &end) == 2 &&
+		    start < u64ptr(r->p) + PAGES(r->nr) && end > u64ptr(r->p))
+			nr++;
+	if (f)
+		fclose(f);
+	return nr;
 }
 
 static const __u32 how_huge[] = {
@@ -291,6 +310,9 @@ static bool operate(struct soak *k, struct region *r)
 	case 14:
 		OP("mremap");
 		len = PAGES(r->nr);
+		/* it moves one VMA, not several */
+		if (vmas_of(r) > 1)
+			madvise(r->p, len, MADV_UNMERGEABLE);
 		to = mmap(NULL, len + HPAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (to == MAP_FAILED)
 			return false;
@@ -298,7 +320,7 @@ static bool operate(struct soak *k, struct region *r)
 			to = (char *)(((uintptr_t)to + HPAGE - 1) & ~(HPAGE - 1));
 		to = mremap(r->p, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to);
 		if (to == MAP_FAILED)
-			return false;
+			return errno == EFAULT && vmas_of(r) > 1;
 		r->p = to;
 		return true;
 	case 15:

@@ -199,6 +199,10 @@ TEST_F(query, runs_and_pages)
 	struct ptf_ioc_range_query q;
 	unsigned int i, j, n;
 
+	/* Frames that are not in the order of their pages. */
+	ASSERT_EQ(0, madvise(self->mem, LEN, MADV_DONTNEED));
+	for (i = 0; i < NR; i++)
+		self->mem[PAGES(i * 37 % NR)] = 1;
 	/* Runs of several states and lengths. */
 	test_cmd_advise_all(PTF_ADV_NOTPRESENT, self->mem + PAGES(3), PAGES(5));
 	ASSERT_EQ(0, madvise(self->mem + PAGES(20), PAGES(7), MADV_DONTNEED));

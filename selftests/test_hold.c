@@ -3,6 +3,8 @@
  * Threads that wait for an answer, handlers of another module, the switch pages,
  * and all of it while somebody is killed, closes, or unloads.
  */
+/* vm: default */
+/* vm: --numa 2 */
 #include "ptf_test.h"
 #include "rule.h"
 

@@ -3,6 +3,8 @@
  * Rules: which fault is taken, what it becomes, and what is left behind. The
  * outcome matrix: every action for every way of reaching a page.
  */
+/* vm: default */
+/* vm: --numa 2 */
 #include "ptf_test.h"
 #include "rule.h"
 
@@ -851,8 +853,11 @@ TEST_F(rule, poison)
 	EXPECT_EQ(-SIGBUS, ptf_try_read(self->mem + PAGES(2)));
 	test_cmd_range_advise(&adv, 0, PTF_ADV_UNPOISON, self->mem, PAGES(8), 0);
 	EXPECT_EQ(0, ptf_wrong(self->mem, LEN, SEED));
-	test_cmd_query_pages(0, self->mem, PAGE, &row);
-	EXPECT_EQ(pfn, row.pte_pfn);
+	/* the kernel may move it to where it is used, if there is more than one node */
+	if (access("/sys/devices/system/node/node1", F_OK)) {
+		test_cmd_query_pages(0, self->mem, PAGE, &row);
+		EXPECT_EQ(pfn, row.pte_pfn);
+	}
 	/* a mark goes with its mapping */
 	test_cmd_range_advise(&adv, 0, PTF_ADV_POISON, self->mem, PAGES(8), 0);
 	ASSERT_EQ(self->mem + PAGES(2), mmap(self->mem + PAGES(2), PAGES(2), 3,

@@ -3,6 +3,8 @@
  * STICKY: every access of a page faults, counted to the access, whatever the
  * instruction is and whoever else steps the program; and none after RESET.
  */
+/* vm: default */
+/* vm: --numa 2 */
 #include "ptf_test.h"
 #include "rule.h"
 

@@ -11,49 +11,8 @@ export LC_ALL=C
 
 ptefault=$(dirname "$(readlink -f "$0")")/../user/ptefault
 out=$(mktemp -d)
-n=0 failed=0
-
-ok() {
-	n=$((n + 1))
-	if [ "$2" = 0 ]; then
-		echo "ok $n $1"
-	else
-		failed=$((failed + 1))
-		echo "not ok $n $1"
-		printf '# %s\n' "${3-}" "exit $rc" "stdout: $(head -c 600 "$out/1")" \
-			"stderr: $(head -c 400 "$out/2")"
-	fi
-}
-
-skip() {
-	n=$((n + 1))
-	echo "ok $n $1 # SKIP $2"
-}
-
-try() {
-	rc=0
-	"$ptefault" "$@" >"$out/1" 2>"$out/2" || rc=$?
-}
-
-# Exit code, and a line of stdout (1) or stderr (2) that matches.
-is() {
-	if [ "$rc" = "$2" ] && grep -qE -- "$3" "$out/$4"; then
-		ok "$1" 0
-	else
-		ok "$1" 1 "wanted: exit $2 and $3"
-	fi
-}
-
-# test NAME CONDITION... as test(1)
-check() {
-	local name=$1
-	shift
-	if [ "$@" ]; then
-		ok "$name" 0
-	else
-		ok "$name" 1 "not true: $*"
-	fi
-}
+# shellcheck source-path=SCRIPTDIR source=ktap.sh
+. "$(dirname "$(readlink -f "$0")")/ktap.sh"
 
 # How often a pattern stands in stdout.
 count() {
@@ -68,8 +27,6 @@ maps() {
 minflt() {
 	awk '{ sub(/.*\) /, ""); print $8 }' "/proc/$pid/stat"
 }
-
-echo "KTAP version 1"
 
 # cat answers each line: it lives on its heap, stack and libraries.
 coproc cat
@@ -286,5 +243,4 @@ is "stdout that is full" 1 'could not be written' 2
 try --json show -p "$gone"
 is "a failure is one JSON value" 1 '^\{"version":1,"error":\{"kind":"failed","verb":"show"' 1
 
-echo "1..$n"
-exit $((failed > 0))
+finish

@@ -11,49 +11,9 @@ export LC_ALL=C
 dir=$(dirname "$(readlink -f "$0")")
 ptefault=$dir/../user/ptefault
 out=$(mktemp -d)
-n=0 failed=0 rc=0
+# shellcheck source-path=SCRIPTDIR source=ktap.sh
+. "$(dirname "$(readlink -f "$0")")/ktap.sh"
 slow=${PTF_SLOW:-1}
-
-ok() {
-	n=$((n + 1))
-	if [ "$2" = 0 ]; then
-		echo "ok $n $1"
-	else
-		failed=$((failed + 1))
-		printf '%s\n' "${3-}" "exit $rc" "stdout: $(head -c 600 "$out/1")" \
-			"stderr: $(head -c 400 "$out/2")" | sed 's/^/# /'
-		echo "not ok $n $1"
-	fi
-}
-
-skip() {
-	n=$((n + 1))
-	echo "ok $n $1 # SKIP $2"
-}
-
-try() {
-	rc=0
-	"$ptefault" "$@" >"$out/1" 2>"$out/2" || rc=$?
-}
-
-# Exit code, and a line of stdout (1) or stderr (2) that matches.
-is() {
-	if [ "$rc" = "$2" ] && grep -qE -- "$3" "$out/$4"; then
-		ok "$1" 0
-	else
-		ok "$1" 1 "wanted: exit $2 and $3"
-	fi
-}
-
-check() {
-	local name=$1
-	shift
-	if [ "$@" ]; then
-		ok "$name" 0
-	else
-		ok "$name" 1 "not true: $*"
-	fi
-}
 
 # Waits for a line of a file.
 await() {
@@ -99,7 +59,6 @@ start() {
 	buf=${buf#buf }
 }
 
-echo "KTAP version 1"
 trap 'kill "$pid" "$idle" 2>/dev/null; rm -rf "$out"' EXIT
 pid='' idle=''
 start
@@ -107,8 +66,7 @@ check "there is somebody to work on" -n "$buf"
 
 if ! "$ptefault" stat | grep -qE '^features .*\brule\b'; then
 	skip "inject, rules, monitor" "the fault handler can't be hooked here"
-	echo "1..$n"
-	exit $((failed > 0))
+	finish
 fi
 
 
@@ -391,5 +349,4 @@ let_go
 rc=0
 is "no session is left" 0 '"sessions":1,' 1
 
-echo "1..$n"
-exit $((failed > 0))
+finish

@@ -15,51 +15,10 @@ ptefault=$dir/../user/ptefault
 victim=$dir/victim
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
+# shellcheck source-path=SCRIPTDIR source=ktap.sh
+. "$(dirname "$(readlink -f "$0")")/ktap.sh"
 cd "$out" || exit 1
-n=0 failed=0 rc=0
 slow=${PTF_SLOW:-1}
-
-ok() {
-	n=$((n + 1))
-	if [ "$2" = 0 ]; then
-		echo "ok $n $1"
-	else
-		failed=$((failed + 1))
-		printf '%s\n' "${3-}" "exit $rc" "stdout: $(head -c 600 "$out/1")" \
-			"stderr: $(head -c 600 "$out/2")" | sed 's/^/# /'
-		echo "not ok $n $1"
-	fi
-}
-
-skip() {
-	n=$((n + 1))
-	echo "ok $n $1 # SKIP $2"
-}
-
-try() {
-	rc=0
-	"$ptefault" "$@" >"$out/1" 2>"$out/2" </dev/null || rc=$?
-}
-
-is() {
-	if [ "$rc" = "$2" ] && grep -qE -- "$3" "$out/$4"; then
-		ok "$1" 0
-	else
-		ok "$1" 1 "wanted: exit $2 and $3"
-	fi
-}
-
-check() {
-	local name=$1
-	shift
-	if [ "$@" ]; then
-		ok "$name" 0
-	else
-		ok "$name" 1 "not true: $*"
-	fi
-}
-
-echo "KTAP version 1"
 
 rules=$("$ptefault" stat | grep -E '^features .*\brule\b')
 # Setting the fault hook and taking it away costs half a second each time: one
@@ -191,8 +150,7 @@ fi
 
 if [ -z "$rules" ]; then
 	skip "rules" "the fault handler can't be hooked here"
-	echo "1..$n"
-	exit $((failed > 0))
+	finish
 fi
 for bad in victim victim:on=w ':action=count' 'victim:action=nosuch' 'victim:action=count,speed=9' \
 	'victim:action=count,times' 'victim:action=count,passive=1'; do
@@ -301,5 +259,4 @@ let_go
 rc=0
 is "no session is left" 0 '"sessions":1,' 1
 
-echo "1..$n"
-exit $((failed > 0))
+finish

@@ -10,37 +10,8 @@ export LC_ALL=C
 ptefault=$(dirname "$(readlink -f "$0")")/../user/ptefault
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-n=0 failed=0
-
-# ok NAME STATUS [DETAIL]
-ok() {
-	n=$((n + 1))
-	if [ "$2" = 0 ]; then
-		echo "ok $n $1"
-	else
-		failed=$((failed + 1))
-		echo "not ok $n $1"
-		printf '# %s\n' "${3-}" "exit $rc" "stdout: $(head -c 400 "$out/1")" \
-			"stderr: $(head -c 400 "$out/2")"
-	fi
-}
-
-# try ARGS... - run the command; sets rc.
-try() {
-	rc=0
-	"$ptefault" "$@" >"$out/1" 2>"$out/2" || rc=$?
-}
-
-# is NAME RC PATTERN FILE - exit code, and a line of stdout (1) or stderr (2).
-is() {
-	if [ "$rc" = "$2" ] && grep -qE -- "$3" "$out/$4"; then
-		ok "$1" 0
-	else
-		ok "$1" 1 "wanted: exit $2 and $3"
-	fi
-}
-
-echo "KTAP version 1"
+# shellcheck source-path=SCRIPTDIR source=ktap.sh
+. "$(dirname "$(readlink -f "$0")")/ktap.sh"
 
 try
 is "no verb" 2 '^ptefault: which verb\?' 2
@@ -109,5 +80,4 @@ else
 	done
 fi
 
-echo "1..$n"
-exit $((failed > 0))
+finish

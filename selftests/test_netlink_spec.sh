@@ -13,23 +13,11 @@ export LC_ALL=C
 top=${PTF_TOP:-$(dirname "$(readlink -f "$0")")/../..}
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-n=0 failed=0
+# shellcheck source-path=SCRIPTDIR source=ktap.sh
+. "$(dirname "$(readlink -f "$0")")/ktap.sh"
 
-ok() {
-	n=$((n + 1))
-	if [ "$2" = 0 ]; then
-		echo "ok $n $1"
-	else
-		failed=$((failed + 1))
-		[ -z "${3-}" ] || printf '%s\n' "$3" | sed 's/^/# /'
-		echo "not ok $n $1"
-	fi
-}
-
-echo "KTAP version 1"
 if ! python3 -c 'import yaml' 2>/dev/null; then
-	echo "1..0 # SKIP no python3 with yaml"
-	exit 0
+	skip_all "no python3 with yaml"
 fi
 
 # As YAML has it: "KIND NAME NUMBER" for each name of the header, "type NAME TYPE"
@@ -105,5 +93,4 @@ sed -nE 's,^[[:space:]]+(PTF_GENL_A_[A-Z_]+)( = [0-9]+)?\,[[:space:]]*/\* (u[0-9
 	"$top/module/uapi/linux/ptefault.h" | sort | diff - "$out/module" >"$out/why"
 ok "and the header says so" $? "$(cat "$out/why")"
 
-echo "1..$n"
-exit $((failed > 0))
+finish

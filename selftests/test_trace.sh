@@ -16,23 +16,8 @@ tracing=/sys/kernel/tracing
 event=$tracing/events/ptefault/ptefault_event
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-n=0 failed=0
-
-ok() {
-	n=$((n + 1))
-	if [ "$2" = 0 ]; then
-		echo "ok $n $1"
-	else
-		failed=$((failed + 1))
-		[ -z "${3-}" ] || printf '%s\n' "$3" | head -n 20 | sed 's/^/# /'
-		echo "not ok $n $1"
-	fi
-}
-
-skip() {
-	n=$((n + 1))
-	echo "ok $n $1 # SKIP $2"
-}
+# shellcheck source-path=SCRIPTDIR source=ktap.sh
+. "$(dirname "$(readlink -f "$0")")/ktap.sh"
 
 # Five hits, of four threads, that a session's queue has as well.
 hits=(run --at work --rule 'victim:action=notify,on=w,times=5' -- "$victim" threads)
@@ -45,10 +30,8 @@ with() {
 line='session=[0-9]+ type=hit seq=[1-5] rule=1 held=0 target=1 addr=0x[0-9a-f]+ ip=0x[0-9a-f]+'
 line="$line access=write origin=user action=notify state=[0-9]+ answer=minor"
 
-echo "KTAP version 1"
 if ! "$ptefault" stat | grep -qE '^features .*\brule\b'; then
-	echo "1..0 # SKIP the fault handler can't be hooked here"
-	exit 0
+	skip_all "the fault handler can't be hooked here"
 fi
 
 # trace-cmd gives up if kallsyms changes while it looks; it does when the fault
@@ -114,5 +97,4 @@ else
 	skip "perf" "no perf"
 fi
 
-echo "1..$n"
-exit $((failed > 0))
+finish

@@ -157,6 +157,19 @@ static inline void ptf_fault_unlock(struct vm_area_struct *vma, unsigned int fla
 	mmap_read_unlock(vma->vm_mm);
 }
 
+/*
+ * In 6.4 and 6.5 whoever comes with the VMA's lock lets go of it, whatever the
+ * answer: what may give it up has to come with mmap_lock instead.
+ */
+static inline bool ptf_fault_keeps_lock(unsigned int flags)
+{
+#if PTF_KERNEL(6, 4) && !PTF_KERNEL(6, 6)
+	return flags & FAULT_FLAG_VMA_LOCK;
+#else
+	return false;
+#endif
+}
+
 /* Where the kernel writes on a thread's way to user mode, NULL: nowhere. */
 static inline void __user *ptf_task_rseq(void)
 {
@@ -321,6 +334,16 @@ static inline void ptf_vma_zap(struct vm_area_struct *vma, unsigned long start,
 	zap_page_range_single(vma, start, end - start, NULL);
 #else
 	zap_page_range(vma, start, end - start);
+#endif
+}
+
+/* A page as GUP finds it, for what that does on the way; mmap_lock is held. */
+static inline void ptf_gup_look(struct mm_struct *mm, unsigned long addr, unsigned int flags)
+{
+#if PTF_KERNEL(6, 5)
+	get_user_pages_remote(mm, addr, 1, flags, NULL, NULL);
+#else
+	get_user_pages_remote(mm, addr, 1, flags, NULL, NULL, NULL);
 #endif
 }
 

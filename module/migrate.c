@@ -24,7 +24,6 @@
 #include <linux/pagemap.h>
 #include <linux/rmap.h>
 #include <linux/sched/signal.h>
-#include <linux/userfaultfd_k.h>
 #include "edit.h"
 #include "rule.h"
 #include "space.h"
@@ -240,13 +239,23 @@ static bool ptf_split_is_leaf(struct vm_area_struct *vma, unsigned long addr, bo
 	return true;
 }
 
-/* Its pieces are one page of zeros each, but for one that becomes that by a fault. */
-static void ptf_split_zero(struct vm_area_struct *vma, unsigned long addr)
+/*
+ * By core mm, which looks what stands there under the entry's lock. Zapping a part
+ * of it would split it too, but takes along what another thread has written to
+ * that part since we looked: a private copy of a file's page, or a page of its own
+ * in place of the shared zero page. A hint goes first, GUP may be told to stop at
+ * it; it would not outlive the split.
+ */
+static void ptf_split_by_gup(struct vm_area_struct *vma, unsigned long addr)
 {
-	if (userfaultfd_missing(vma))
+	spinlock_t *ptl;
+	pmd_t *pmdp = ptf_leaf_lock(vma->vm_mm, addr, &ptl);
+
+	if (!pmdp)
 		return;
-	ptf_vma_zap(vma, addr, addr + PAGE_SIZE);
-	ptf_migrate_fault(vma, addr, 0);
+	ptf_edit_unhint_pmd(vma, pmdp, addr);
+	ptf_leaf_unlock(ptl);
+	ptf_gup_look(vma->vm_mm, addr, FOLL_SPLIT_PMD | FOLL_NOFAULT | FOLL_FORCE);
 }
 
 /**
@@ -278,10 +287,8 @@ int ptf_migrate_split(struct vm_area_struct *vma, unsigned long addr)
 		if (!ptf_split_is_leaf(vma, addr, &zero))
 			return 0;
 		cond_resched();
-		if (!vma_is_anonymous(vma))
-			ptf_vma_zap(vma, addr, addr + PAGE_SIZE);
-		else if (zero && PTF_SPLIT_SELECT)
-			ptf_split_zero(vma, addr);
+		if (!vma_is_anonymous(vma) || zero)
+			ptf_split_by_gup(vma, addr);
 		else if (!migrate_vma_setup(&m))
 			migrate_vma_finalize(&m);
 	}

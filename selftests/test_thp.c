@@ -8,6 +8,7 @@
 /* timeout: 600 */
 #include "ptf_test.h"
 
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/uio.h>
 
@@ -835,6 +836,94 @@ TEST_F(thp, shmem)
 	}
 	min = ptf_minflt();
 	EXPECT_EQ(0, wrong(p, NR, SEED));
+	munmap(map, 2 * HPAGE);
+	close(file);
+}
+
+/* Writes to a page at moments that nobody expects, as soon as there is a round. */
+struct intruder {
+	volatile __u64 *word;
+	volatile __u64 round, wrote;	/* 0: none is on */
+	volatile bool stop;
+};
+
+static void *intrude(void *arg)
+{
+	struct sched_param high = { .sched_priority = 10 };
+	struct intruder *in = arg;
+	unsigned int seed = SEED;
+	__u64 round;
+
+	/* in place of whoever runs, if there is one CPU */
+	pthread_setschedparam(pthread_self(), SCHED_FIFO, &high);
+	while (!in->stop) {
+		struct timespec t = { .tv_nsec = 20000 + rand_r(&seed) % 200000 };
+
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
+		round = in->round;
+		if (!round || in->wrote == round)
+			continue;
+		*in->word = round;
+		in->wrote = round;
+	}
+	return NULL;
+}
+
+#define split_rounds(addr) ({ \
+	struct intruder __in = { .word = (volatile __u64 *)(addr) }; \
+	unsigned int __i, __lost = 0, __met = 0, __n = ptf_rounds(20000); \
+	struct ptf_ioc_range_advise __c; \
+	cpu_set_t __one, __all; \
+	pthread_t __th; \
+	ASSERT_EQ(0, sched_getaffinity(0, sizeof(__all), &__all)); \
+	CPU_ZERO(&__one); \
+	CPU_SET(0, &__one); \
+	sched_setaffinity(0, sizeof(__one), &__one); \
+	ASSERT_EQ(0, pthread_create(&__th, NULL, intrude, &__in)); \
+	for (__i = 1; __i <= __n; __i++) { \
+		madvise(addr, HPAGE, MADV_DONTNEED); \
+		ptf_touch(addr); \
+		__in.round = __i; \
+		_test_cmd_range_advise(self->fd, &__c, 0, PTF_ADV_SPLIT, addr, HPAGE, 0); \
+		__in.round = 0; \
+		if (__in.wrote == __i) { \
+			__met++; \
+			__lost += *__in.word != __i; \
+		} \
+	} \
+	__in.stop = true; \
+	pthread_join(__th, NULL); \
+	sched_setaffinity(0, sizeof(__all), &__all); \
+	TH_LOG("%u of %u rounds met a write", __met, __n); \
+	__lost; \
+})
+
+/* What is written while a huge page is being split is there afterwards. */
+TEST_F_TIMEOUT(thp, written_while_split, 120)
+{
+	char *map, *z, *p, *q;
+	int file;
+
+	z = room(HPAGE, &map);
+	ASSERT_NE(NULL, z);
+	ASSERT_EQ(0, madvise(z, HPAGE, MADV_HUGEPAGE));
+	EXPECT_EQ(0, split_rounds(z));
+	munmap(map, 2 * HPAGE);
+
+	ptf_write_file("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "advise");
+	p = shmem_huge(self->fd, &file, &map);
+	ptf_write_file("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "never");
+	if (!p)
+		SKIP(return, "no huge pages in shmem here");
+	munmap(map, 2 * HPAGE);
+	q = room(HPAGE, &map);
+	ASSERT_NE(NULL, q);
+	q = mmap(q, HPAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, file, 0);
+	ASSERT_NE(MAP_FAILED, q);
+	ptf_touch(q);
+	if (!leaf(q))
+		SKIP(return, "no private mapping of huge pages here");
+	EXPECT_EQ(0, split_rounds(q));
 	munmap(map, 2 * HPAGE);
 	close(file);
 }

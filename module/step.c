@@ -83,7 +83,7 @@
  * @tf: TF is set, and by us
  * @queued: @work is
  * @trapped: the instruction is through, or there was none
- * @owed: a TF of ours is in a signal frame, and will be back
+ * @owed: signal frames that have a TF of ours, which will be back
  */
 struct ptf_step {
 	struct hlist_node node;
@@ -99,7 +99,7 @@ struct ptf_step {
 	bool tf;
 	bool queued;
 	bool trapped;
-	bool owed;
+	unsigned int owed;
 };
 
 /* All steps, and what is in them. Taken with interrupts off: by the trap, too. */
@@ -211,7 +211,7 @@ static void ptf_step_work_fn(struct callback_head *work)
 		}
 		/* not there: a signal came in the gap, and has it in its frame */
 		if (st->tf && !ptf_arch_step_is_on(regs))
-			st->owed = true;
+			st->owed++;
 		else if (st->tf)
 			ptf_arch_step_off(regs);
 		was_tf = false;
@@ -244,9 +244,9 @@ static int ptf_step_trap(struct notifier_block *nb, unsigned long what, void *da
 		return NOTIFY_DONE;
 	spin_lock(&ptf_step_lock);
 	st = ptf_step_find(current);
-	if (st && !st->open && st->owed) {
+	if (st && !st->open && st->owed && !ptf_arch_step_is_asked()) {
 		/* back from a signal handler, with what its frame had kept */
-		st->owed = false;
+		st->owed--;
 		*dr6 &= ~PTF_ARCH_STEP;
 		ptf_arch_forget_step();
 		ptf_arch_step_off(args->regs);
@@ -370,8 +370,12 @@ static void ptf_step_open(struct ptf_fault *f, bool user)
 		if (!ptf_arch_step_is_on(f->regs)) {
 			/* ours was set, and is not there: it is in a signal frame */
 			if (st->tf)
-				st->owed = true;
+				st->owed++;
 			ptf_arch_step_on(f->regs);
+			st->tf = true;
+		} else if (!st->tf && st->owed && !ptf_arch_step_is_asked()) {
+			/* ... and is back with that, at the same instruction */
+			st->owed--;
 			st->tf = true;
 		}
 		if (!st->queued)

@@ -328,6 +328,12 @@ static inline bool ptf_arch_step_is_on(const struct pt_regs *regs)
 	return regs->flags & X86_EFLAGS_TF;
 }
 
+/* Has a debugger asked for the running thread to be stepped? */
+static inline bool ptf_arch_step_is_asked(void)
+{
+	return test_thread_flag(TIF_SINGLESTEP);
+}
+
 static inline void ptf_arch_step_on(struct pt_regs *regs)
 {
 	regs->flags |= X86_EFLAGS_TF;

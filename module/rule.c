@@ -139,7 +139,10 @@ static bool ptf_rule_takes(struct ptf_rule_node *n)
 
 static bool ptf_rule_before(const struct ptf_rule_node *a, const struct ptf_rule_node *b)
 {
-	return a->r.order != b->r.order ? a->r.order < b->r.order : a->r.id < b->r.id;
+	if (a->r.order != b->r.order)
+		return a->r.order < b->r.order;
+	/* each session counts its own */
+	return a->r.id != b->r.id ? a->r.id < b->r.id : a->q->session < b->q->session;
 }
 
 /* Rules that are asked together, in their order. */
@@ -696,14 +699,17 @@ int ptf_rule_set(struct ptf_cmd *c)
 	else if (old->t != t)
 		err = -EINVAL;
 	if (!err) {
-		/* room is there: the slot is taken */
-		xa_store(&s->rules, r.id, n, GFP_KERNEL_ACCOUNT);
 		n->t = t;
 		n->sp = t->space;
 		spin_lock(&n->sp->rlock);
 		ptf_rule_unlink(n->sp, old);
-		ptf_rule_link(n->sp, n);
+		if (ptf_rule_too_deep(n->sp, n))
+			err = -ENOSPC;
+		ptf_rule_link(n->sp, err ? old : n);
 		spin_unlock(&n->sp->rlock);
+		/* room is there: the slot is taken */
+		if (!err)
+			xa_store(&s->rules, r.id, n, GFP_KERNEL_ACCOUNT);
 	}
 	mutex_unlock(&s->rule_lock);
 	ptf_rule_put(err ? n : old);

@@ -669,6 +669,25 @@ TEST_F(rule, set_and_off)
 	EXPECT_EQ(-SIGBUS, ptf_try_read(self->mem + PAGE));
 }
 
+/* Changing rules brings no more over one page than adding them does. */
+TEST_F(rule, set_is_not_deeper)
+{
+	struct ptf_rule r;
+	struct ptf_ioc_rule_set set = { .size = sizeof(set), .rule_size = sizeof(r),
+					.rule = u64ptr(&r) };
+	unsigned int i;
+
+	for (i = 0; i < 1024; i++)
+		test_rule_add(&r, self->mem, PAGE, PTF_ACT_COUNT);
+	ASSERT_OK(ioctl(self->fd, PTF_IOC_RULE_SET, &set));
+	test_rule_add(&r, self->mem + PAGE, PAGE, PTF_ACT_COUNT);
+	r.start -= PAGE;
+	r.end -= PAGE;
+	EXPECT_ERRNO(ENOSPC, ioctl(self->fd, PTF_IOC_RULE_SET, &set));
+	test_rule_get(&r);
+	EXPECT_EQ(u64ptr(self->mem) + PAGE, r.start);
+}
+
 /* QUIET: counted like any, but no event, and none lost. */
 TEST_F(rule, quiet)
 {

@@ -328,6 +328,29 @@ void ptf_mark_hint(struct mm_struct *mm, struct ptf_space *sp, const unsigned lo
 /* What a read fault on a file maps around its page, at most, unless told more. */
 #define PTF_AROUND	SZ_64K
 
+/* A fault may map all of a large folio: make the range that big, in its table. */
+static void ptf_mark_with_folio(struct vm_area_struct *vma, unsigned long addr,
+				unsigned long *start, unsigned long *end)
+{
+	unsigned long block = addr & PMD_MASK, off;
+	struct folio *folio;
+	struct page *page;
+	spinlock_t *ptl;
+	pte_t *ptep;
+
+	ptep = ptf_entry_lock(vma->vm_mm, addr, &ptl);
+	if (!ptep)
+		return;
+	page = pte_present(ptep_get(ptep)) ? ptf_edit_page(ptep_get(ptep)) : NULL;
+	folio = page ? page_folio(page) : NULL;
+	if (folio && folio_test_large(folio)) {
+		off = folio_page_idx(folio, page) << PAGE_SHIFT;
+		*start = min(*start, off > addr - block ? block : addr - off);
+		*end = max(*end, min(block + PMD_SIZE, addr - off + folio_size(folio)));
+	}
+	ptf_entry_unlock(ptl);
+}
+
 /*
  * A fault has been served, and its locks are held still: it may have mapped
  * marked pages beside its own, which close at once. A huge page can't be split
@@ -343,13 +366,16 @@ void ptf_mark_close_around(struct ptf_fault *f)
 	spinlock_t *ptl;
 	pte_t *ptep;
 
-	start = max(ALIGN_DOWN(addr, PTF_AROUND), vma->vm_start);
-	end = min(ALIGN_DOWN(addr, PTF_AROUND) + PTF_AROUND, vma->vm_end);
+	if (ptf_vma_refusal(vma) >= 0)
+		return;
+	start = ALIGN_DOWN(addr, PTF_AROUND);
+	end = start + PTF_AROUND;
+	ptf_mark_with_folio(vma, addr, &start, &end);
+	start = max(start, vma->vm_start);
+	end = min(end, vma->vm_end);
 	spin_lock(&sp->rlock);
 	any = ptf_span_iter_first(&sp->marks, start, end - 1);
 	spin_unlock(&sp->rlock);
-	if (ptf_vma_refusal(vma) >= 0)
-		return;
 	if (unlikely(ptf_mark_leaf_open(vma, addr))) {
 		/* who has faulted on a sticky page closes what it has opened */
 		if (!f->sticky)

@@ -48,6 +48,10 @@ vm_fault_t ptf_fault_handle(struct vm_area_struct *vma, unsigned long address,
 		return ptf_hook_orig(vma, address, flags, regs);
 	watched = READ_ONCE(sp->nr_rules) | READ_ONCE(sp->nr_marks) | READ_ONCE(sp->nr_notes);
 	if (watched) {
+		if (ptf_fault_keeps_lock(flags)) {
+			ret = VM_FAULT_RETRY;
+			goto put;
+		}
 		f.sp = sp;
 		f.vma = vma;
 		f.address = address;

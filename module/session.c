@@ -75,7 +75,8 @@ int ptf_target_arm(struct ptf_target *t, u32 what)
 			err = PTR_ERR(sp);
 			goto unlock;
 		}
-		t->space = sp;
+		/* who sums up takes no lock */
+		smp_store_release(&t->space, sp);
 	}
 	if ((what & PTF_ARM_GUP && !ptf_hook_has_gup()) ||
 	    (what & PTF_ARM_STASH && !ptf_hook_has_stash())) {
@@ -371,6 +372,7 @@ struct ptf_target *ptf_target_begin(struct ptf_session *s, u32 id)
 void ptf_session_sum(struct ptf_session *s, u64 *stashed, u64 *healed)
 {
 	struct ptf_target *t;
+	struct ptf_space *sp;
 	unsigned long id;
 
 	*stashed = 0;
@@ -378,10 +380,10 @@ void ptf_session_sum(struct ptf_session *s, u64 *stashed, u64 *healed)
 	mutex_lock(&s->lock);
 	xa_for_each(&s->targets, id, t) {
 		*stashed += atomic64_read(&t->stashed);
-		mutex_lock(&t->lock);
-		if (t->space)
-			*healed += atomic64_read(&t->space->healed);
-		mutex_unlock(&t->lock);
+		/* once it is there it stays while @t is in the table */
+		sp = smp_load_acquire(&t->space);
+		if (sp)
+			*healed += atomic64_read(&sp->healed);
 	}
 	mutex_unlock(&s->lock);
 }

@@ -52,16 +52,23 @@ struct ptf_space *ptf_space_find_get(struct mm_struct *mm)
 	return sp;
 }
 
-void ptf_space_put(struct ptf_space *sp)
+static void ptf_space_free_fn(struct work_struct *work)
 {
-	if (!refcount_dec_and_test(&sp->refs))
-		return;
+	struct ptf_space *sp = container_of(to_rcu_work(work), struct ptf_space, free);
+
 	ptf_action_space_free(sp);
 	ptf_track_space_free(sp);
 	kvfree(sp->singles);
 	mmdrop(sp->mm);
-	kfree_rcu(sp, rcu);
+	kfree(sp);
 	atomic_dec(&ptf_nr_spaces);
+}
+
+/* Any context: under a page table's lock, and in ftrace's callbacks, too. */
+void ptf_space_put(struct ptf_space *sp)
+{
+	if (refcount_dec_and_test(&sp->refs))
+		queue_rcu_work(ptf_mark_wq, &sp->free);
 }
 
 /*
@@ -132,6 +139,7 @@ static struct mmu_notifier *ptf_space_alloc(struct mm_struct *mm)
 	spin_lock_init(&sp->lock);
 	sp->stash = RB_ROOT;
 	init_waitqueue_head(&sp->gone);
+	INIT_RCU_WORK(&sp->free, ptf_space_free_fn);
 	sp->mm = mm;
 	mmgrab(mm);
 	spin_lock_init(&sp->rlock);
@@ -209,7 +217,7 @@ void ptf_space_close(struct ptf_space *sp)
 	ptf_hook_put();
 }
 
-/* All sessions are closed; wait for the last shells. */
+/* All sessions are closed; wait for the last shells. Their workqueue goes later. */
 void ptf_space_exit(void)
 {
 	mmu_notifier_synchronize();

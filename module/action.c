@@ -548,8 +548,12 @@ static int ptf_action_put(struct vm_area_struct *vma, pte_t *ptep, unsigned long
 	to = kmap_local_page(page);
 	memcpy(to, content, bytes);
 	kunmap_local(to);
-	if (!(vma->vm_flags & VM_SHARED))
+	if (!(vma->vm_flags & VM_SHARED)) {
 		folio_mark_dirty(folio);
+		/* written it is, whoever keeps track of that */
+		pte = ptep_get_and_clear(vma->vm_mm, addr, ptep);
+		set_pte_at(vma->vm_mm, addr, ptep, pte_mkdirty(pte));
+	}
 	ptf_edit_unhint_one(vma, ptep, addr);
 	return 1;
 }

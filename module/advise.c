@@ -104,6 +104,7 @@ static const struct ptf_advice_op ptf_advice_ops[] = {
 		.mark = PTF_MARK_POISON,
 	},
 	[PTF_ADV_UNPOISON - PTF_ADV_BASE] = {
+		.gives_write = true,
 		.ptes = ptf_edit_unhint_ptes,
 		.leaf = ptf_edit_unhint_leaf,
 		.flags = PTF_F_STRICT,

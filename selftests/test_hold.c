@@ -149,6 +149,37 @@ static void *look_for_halves(void *arg)
 	return NULL;
 }
 
+/* Content that was put in is a write for who keeps track of them, a read or not. */
+TEST_F(hold, content_is_tracked)
+{
+	struct ptf_ioc_track_start ts = { .size = sizeof(ts), .start = u64ptr(self->mem),
+					  .end = u64ptr(self->mem) + LEN };
+	struct ptf_range got;
+	struct ptf_ioc_track_read tr = { .size = sizeof(tr), .start = u64ptr(self->mem),
+					 .end = u64ptr(self->mem) + LEN,
+					 .ranges = u64ptr(&got), .nr_ranges = 1 };
+	struct ptf_event ev;
+	struct access a;
+	struct ptf_rule r;
+	pthread_t th;
+
+	if (!(ptf_features(self->fd) & PTF_FEATURE_TRACK))
+		SKIP(return, "no write tracking on this kernel");
+	ASSERT_OK(ioctl(self->fd, PTF_IOC_TRACK_START, &ts));
+	test_rule_add(&r, self->mem, LEN, PTF_ACT_HOLD, .origin = PTF_ORIGIN_USER, .times = 1);
+	test_rule_arm(0);
+	start(&th, &a, self->mem + PAGES(2));
+	ASSERT_EQ(0, next_event(self->fd, &ev));
+	ASSERT_EQ(0, answer(self->fd, ev.held, PTF_ACT_GO, "content", 7));
+	pthread_join(th, NULL);
+	EXPECT_EQ(0, a.ret);
+	EXPECT_EQ('c', a.saw);
+	ASSERT_OK(ioctl(self->fd, PTF_IOC_TRACK_READ, &tr));
+	EXPECT_EQ(1, tr.out_pages);
+	EXPECT_EQ(1, tr.out_ranges);
+	EXPECT_EQ(u64ptr(self->mem) + PAGES(2), got.start);
+}
+
 TEST_F_TIMEOUT(hold, content, 60)
 {
 	char *kind[7], content[PAGE];

@@ -152,6 +152,33 @@ static void write_pages(char *mem, unsigned char *want, unsigned int nr, unsigne
 	}
 }
 
+/* CLEAN takes the dirty bit, and UNPOISON gives write permission: nothing is lost. */
+TEST_F(track, advice_loses_nothing)
+{
+	struct ptf_ioc_range_advise adv;
+	char *shared = ptf_shared(PAGES(2));
+	struct ptf_row row;
+
+	ASSERT_NE(NULL, shared);
+	memset(shared, 1, PAGES(2));
+	test_cmd_track_start(shared, PAGES(2));
+	ptf_rewrite(shared);
+	test_cmd_range_advise(&adv, 0, PTF_ADV_CLEAN, shared, PAGES(2), 0);
+	want_none(2);
+	self->want[0] = 1;
+	expect_want(shared, 2, 0);
+	test_cmd_track_stop();
+
+	test_cmd_track_start(self->mem, PAGE);
+	test_cmd_range_advise(&adv, 0, PTF_ADV_POISON, self->mem, PAGE, 0);
+	test_cmd_range_advise(&adv, 0, PTF_ADV_UNPOISON, self->mem, PAGE, 0);
+	test_cmd_query_pages(0, self->mem, PAGE, &row);
+	EXPECT_EQ(PTF_STATE_PRESENT, row.state);
+	EXPECT_EQ(0, row.flags & PTF_ROW_WRITE);
+	want_none(1);
+	expect_want(self->mem, 1, 0);
+}
+
 TEST_F(track, written_is_reported)
 {
 	struct ptf_ioc_track_read c;

@@ -100,10 +100,10 @@ static void trouble_rcu(void)
 	WRITE_ONCE(value, *rcu_dereference(pointer));
 }
 
-/* The caller has made the kernel impatient. */
+/* The caller has made the kernel impatient: 3 s, and 5 more where RCU is checked. */
 static void trouble_stall(void)
 {
-	unsigned long end = jiffies + 8 * HZ;
+	unsigned long end = jiffies + 13 * HZ;
 
 	preempt_disable();
 	rcu_read_lock();

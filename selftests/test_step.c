@@ -357,7 +357,8 @@ static int read_for_ever(void *arg)
 TEST_F(step, target_is_killed)
 {
 	struct ptf_ioc_range_advise adv;
-	unsigned int i;
+	unsigned int i, tries;
+	__u64 before;
 	__u32 t;
 	pid_t pid;
 
@@ -365,8 +366,10 @@ TEST_F(step, target_is_killed)
 		pid = ptf_child(read_for_ever, self->mem);
 		test_cmd_target_open(pid, &t);
 		test_cmd_range_advise(&adv, t, PTF_ADV_STICKY, self->mem, PAGE, 0);
-		usleep(20000);
-		EXPECT_LT(0, hits());
+		before = hits();
+		for (tries = 0; tries < 10000 && hits() == before; tries++)
+			usleep(1000);
+		EXPECT_LT(before, hits());
 		EXPECT_EQ(256 + SIGKILL, ptf_kill(pid));
 		test_cmd_target_close(t);
 	}

@@ -276,7 +276,9 @@ if "$ptefault" stat | grep -qE '\bnetlink\b'; then
 	check "monitor --json: one object a line" "$(grep -c '^{.*}$' "$out/1") $(wc -l <"$out/1")" = "3 3"
 	check "monitor -p: nothing of others" ! -s "$out/other"
 
-	# With ranges it has rules of its own.
+	# With ranges it has rules of its own. (Who opens the file in the background may
+	# be late, and what stands there until then is another answer.)
+	: >"$out/1"
 	"$ptefault" monitor -p "$pid" "$buf" >"$out/1" 2>"$out/2" &
 	injector=$!
 	for ((i = 0; i < 50 * slow; i++)); do

@@ -381,7 +381,6 @@ int ptf_edit_clean_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 		    ptf_edit_clean_why(pte) >= 0)
 			continue;
 		folio_mark_dirty(page_folio(ptf_edit_page(pte)));
-		ptf_track_cleaning(w->mm, addr);
 		pte = ptep_get_and_clear(w->mm, addr, ptep);
 		set_pte_at(w->mm, addr, ptep, pte_mkclean(pte));
 	}

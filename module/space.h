@@ -135,7 +135,6 @@ vm_fault_t ptf_track_fault(struct ptf_space *sp, struct vm_area_struct *vma,
 			   unsigned long address, unsigned int flags, struct pt_regs *regs);
 void ptf_track_space_free(struct ptf_space *sp);
 bool ptf_track_drop_target(struct ptf_target *t);
-void ptf_track_cleaning(struct mm_struct *mm, unsigned long addr);
 
 /* fault.c */
 vm_fault_t ptf_fault_handle(struct vm_area_struct *vma, unsigned long address,

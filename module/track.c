@@ -1595,18 +1595,6 @@ void ptf_track_advised(struct ptf_target *t, unsigned long start, unsigned long 
 	ptf_space_put(sp);
 }
 
-/* CLEAN takes the dirty bit of a page, whose table is locked: not what it said. */
-void ptf_track_cleaning(struct mm_struct *mm, unsigned long addr)
-{
-	struct ptf_space *sp = ptf_space_find_get(mm);
-
-	if (!sp)
-		return;
-	if (READ_ONCE(sp->tracked))
-		ptf_track_record(sp->tracker, addr);
-	ptf_space_put(sp);
-}
-
 /* ------------------------------------------------------------------ */
 /* Read                                                                */
 

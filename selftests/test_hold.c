@@ -138,11 +138,11 @@ static void *look_for_halves(void *arg)
 	unsigned char a, b;
 
 	while (!h->stop) {
-		/* the end is written last: if it is new, so is the beginning */
-		b = h->p[PAGE - 1];
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		/* the end is written last, and looked at last: it is new if the beginning is */
 		a = h->p[0];
-		if (b == 0xc7 && a != 0xc7)
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		b = h->p[PAGE - 1];
+		if (a == 0xc7 && b != 0xc7)
 			h->torn++;
 		h->looks++;
 	}

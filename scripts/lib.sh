@@ -290,6 +290,16 @@ ptf_apt_field() {
 	apt-cache -c "$ptf_apt_conf" show "$2=$3" | sed -n "s/^$1: //p" | head -n 1
 }
 
+# ptf_apt_fetch PACKAGE... - fetch the .deb files of these and of all that they
+# depend on, and leave just them in ptf_apt_debs.
+ptf_apt_fetch() {
+	ptf_apt_debs=$ptf_apt_dir/cache/archives
+	rm -f "$ptf_apt_debs"/*.deb
+	apt-get -c "$ptf_apt_conf" --print-uris install "$@" 2>/dev/null |
+		awk '/^'\''/ { n += $3 } END { printf "  %d MB to download\n", n / 1048576 }' >&2
+	ptf_retry apt-get -c "$ptf_apt_conf" -qq -y --download-only install "$@" >&2
+}
+
 # ptf_apt_download DIR PACKAGE=VERSION... - fetch the .deb files into DIR.
 ptf_apt_download() {
 	local dir=$1 pv bytes sum=0

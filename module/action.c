@@ -528,9 +528,9 @@ static int ptf_action_put(struct vm_area_struct *vma, pte_t *ptep, unsigned long
 	struct page *page;
 	void *to;
 
-	if (!pte_present(pte) || pte_special(pte) || ptf_pte_devmap(pte))
+	page = pte_present(pte) ? ptf_edit_page(pte) : NULL;
+	if (!page)
 		return 0;
-	page = pfn_to_page(pte_pfn(pte));
 	folio = page_folio(page);
 	if (vma->vm_flags & VM_SHARED) {
 		/* without the dirty bit the file system has not heard of it */

@@ -85,6 +85,21 @@ static inline struct page *ptf_edit_page(pte_t pte)
 	return pfn_to_page(pte_pfn(pte));
 }
 
+/*
+ * Where the folio of the page at @addr would be mapped whole, as far as the page
+ * table of @addr reaches. Nobody says that all of that is one VMA.
+ */
+static inline void ptf_edit_folio_range(struct page *page, unsigned long addr,
+					unsigned long *start, unsigned long *end)
+{
+	struct folio *folio = page_folio(page);
+	unsigned long off = folio_page_idx(folio, page) << PAGE_SHIFT;
+	unsigned long table = addr & PMD_MASK;
+
+	*start = off > addr - table ? table : addr - off;
+	*end = min(table + PMD_SIZE, addr - off + folio_size(folio));
+}
+
 /* Does a write to it make a private copy? is_cow_mapping() has several names. */
 static inline bool ptf_vma_is_cow(const struct vm_area_struct *vma)
 {

@@ -332,21 +332,21 @@ void ptf_mark_hint(struct mm_struct *mm, struct ptf_space *sp, const unsigned lo
 static void ptf_mark_with_folio(struct vm_area_struct *vma, unsigned long addr,
 				unsigned long *start, unsigned long *end)
 {
-	unsigned long block = addr & PMD_MASK, off;
-	struct folio *folio;
-	struct page *page;
+	unsigned long first, behind;
+	struct page *page = NULL;
 	spinlock_t *ptl;
-	pte_t *ptep;
+	pte_t *ptep, pte;
 
 	ptep = ptf_entry_lock(vma->vm_mm, addr, &ptl);
 	if (!ptep)
 		return;
-	page = pte_present(ptep_get(ptep)) ? ptf_edit_page(ptep_get(ptep)) : NULL;
-	folio = page ? page_folio(page) : NULL;
-	if (folio && folio_test_large(folio)) {
-		off = folio_page_idx(folio, page) << PAGE_SHIFT;
-		*start = min(*start, off > addr - block ? block : addr - off);
-		*end = max(*end, min(block + PMD_SIZE, addr - off + folio_size(folio)));
+	pte = ptep_get(ptep);
+	if (pte_present(pte))
+		page = ptf_edit_page(pte);
+	if (page) {
+		ptf_edit_folio_range(page, addr, &first, &behind);
+		*start = min(*start, first);
+		*end = max(*end, behind);
 	}
 	ptf_entry_unlock(ptl);
 }

@@ -386,13 +386,6 @@ static void ptf_track_drop_chunks(struct ptf_tracker *tr)
 /* Entries                                                             */
 
 /* The page of a present entry, if core mm counts it. */
-static struct page *ptf_track_page(pte_t pte)
-{
-	if (pte_special(pte) || ptf_pte_devmap(pte))
-		return NULL;
-	return pfn_to_page(pte_pfn(pte));
-}
-
 /*
  * Not the zero page: it is never written, and KSM means something else by its
  * dirty bit.
@@ -405,7 +398,7 @@ static bool ptf_track_is_page(pte_t pte)
 /* Writable, and nothing would tell of a write that does not go through it. */
 static bool ptf_track_is_weak(pte_t pte)
 {
-	return pte_present(pte) && pte_write(pte) && !pte_dirty(pte) && ptf_track_page(pte);
+	return pte_present(pte) && pte_write(pte) && !pte_dirty(pte) && ptf_edit_page(pte);
 }
 
 /* Does the entry say that the page was written? Its table is locked. */
@@ -423,7 +416,7 @@ static bool ptf_track_dirty(struct ptf_space *sp, unsigned long addr, pte_t pte)
 
 static void ptf_track_mark_dirty(pte_t pte)
 {
-	struct page *page = ptf_track_page(pte);
+	struct page *page = ptf_edit_page(pte);
 
 	if (page)
 		folio_mark_dirty(page_folio(page));
@@ -580,7 +573,7 @@ static void ptf_track_queue(struct ptf_space *sp)
  */
 static bool ptf_track_hold(struct ptf_tracker *tr, pte_t pte)
 {
-	struct page *page = ptf_track_is_page(pte) ? ptf_track_page(pte) : NULL;
+	struct page *page = ptf_track_is_page(pte) ? ptf_edit_page(pte) : NULL;
 	bool held = false;
 
 	if (!page || !PageAnon(page))
@@ -916,7 +909,7 @@ static bool ptf_track_read_first(struct vm_area_struct *vma, unsigned long addr,
 static void ptf_track_close(struct ptf_space *sp, struct vm_area_struct *vma,
 			    unsigned long addr, bool write, bool gone_counts)
 {
-	unsigned long start = addr, end = addr + PAGE_SIZE, off;
+	unsigned long start, end;
 	struct folio *folio;
 	struct page *page;
 	spinlock_t *ptl;
@@ -932,19 +925,16 @@ static void ptf_track_close(struct ptf_space *sp, struct vm_area_struct *vma,
 			ptf_track_record(sp->tracker, addr);
 		goto unlock;
 	}
-	page = ptf_track_is_page(pte) ? ptf_track_page(pte) : NULL;
+	page = ptf_track_is_page(pte) ? ptf_edit_page(pte) : NULL;
 	if (!page)
 		goto unlock;
 	folio = page_folio(page);
 	if (!write && pte_write(pte) && !pte_dirty(pte) && folio_maybe_dma_pinned(folio))
 		/* it was writable for a moment, and somebody has got hold of it */
 		ptf_track_record(sp->tracker, addr);
-	if (folio_test_large(folio)) {
-		off = folio_page_idx(folio, page) << PAGE_SHIFT;
-		start = max3(addr & PMD_MASK, vma->vm_start, off > addr ? 0 : addr - off);
-		end = min3((addr & PMD_MASK) + PMD_SIZE, vma->vm_end,
-			   addr - off + folio_size(folio));
-	}
+	ptf_edit_folio_range(page, addr, &start, &end);
+	start = max(start, vma->vm_start);
+	end = min(end, vma->vm_end);
 	ptep -= (addr - start) >> PAGE_SHIFT;
 	if (!write) {
 		ptf_track_settle(sp, ptep, start, end, NULL);

@@ -391,6 +391,38 @@ TEST_F(rule, order)
 	EXPECT_EQ(0, ptf_try_read(self->mem));
 }
 
+/*
+ * Each session counts its own rules: ids that are the same are two rules. Many
+ * are asked in batches (module/rule.c: PTF_RULE_SORTED), whose end may lie
+ * between them.
+ */
+TEST_F(rule, two_sessions)
+{
+	int other = open(PTF_DEV, O_RDWR | O_CLOEXEC), first, second;
+	struct ptf_rule r;
+	unsigned int i;
+
+	ASSERT_LE(0, other);
+	for (i = 1; i <= 32; i++) {
+		/* but the last they are asked, and do not take */
+		test_rule_add(&r, self->mem, PAGE, PTF_ACT_SIGSEGV, .origin = PTF_ORIGIN_USER,
+			      .after = i < 32 ? 1U << 30 : 0, .times = 1);
+		ASSERT_EQ(i, r.id);
+		r = (struct ptf_rule){ .origin = PTF_ORIGIN_USER, .times = 1 };
+		ASSERT_OK(_test_rule_add(other, &r, self->mem + (i < 32 ? PAGE : 0), PAGE,
+					 PTF_ACT_SIGBUS));
+		ASSERT_EQ(i, r.id);
+	}
+	test_rule_arm(0);
+	ASSERT_OK(_test_rule_arm(other, 0));
+	/* each has its turn */
+	first = ptf_try_read(self->mem);
+	second = ptf_try_read(self->mem);
+	EXPECT_EQ(-SIGBUS - SIGSEGV, first + second);
+	EXPECT_EQ(0, ptf_try_read(self->mem));
+	close(other);
+}
+
 TEST_F(rule, access_and_origin)
 {
 	struct ptf_rule r;

@@ -594,6 +594,38 @@ TEST_F(step, other_pages)
 	EXPECT_EQ(0, cost(for (i = 0; i < 5; i++) ptf_touch(late)));
 }
 
+/* A fault beside a sticky page may open it with a large folio (mTHP): it closes. */
+TEST_F(step, large_folio)
+{
+	static const char knob[] = "/sys/kernel/mm/transparent_hugepage/hugepages-1024kB/enabled";
+	size_t folio = 1 << 20;
+	char *room = ptf_anon(3 * folio), *p;
+	struct ptf_row row;
+
+	ASSERT_NE(NULL, room);
+	p = (char *)(((unsigned long)room + folio - 1) & -folio);
+	/* by itself: no huge page fits */
+	ASSERT_EQ(0, mprotect(room, p - room, PROT_NONE));
+	ASSERT_EQ(0, mprotect(p + folio, PAGE, PROT_NONE));
+	ASSERT_EQ(0, madvise(p, folio, MADV_HUGEPAGE));
+	ptf_store(p + (256 << 10), 1);
+	sticky(p + (256 << 10), PAGE);
+	/* with a page in its place there would be no large folio */
+	ASSERT_EQ(0, madvise(p, folio, MADV_DONTNEED));
+	if (ptf_write_file(knob, "madvise"))
+		SKIP(return, "no large anonymous folios in this kernel");
+	ptf_store(p, 1);
+	ptf_write_file(knob, "never");
+	test_cmd_query_pages(0, p + folio - PAGE, PAGE, &row);
+	ASSERT_EQ(PTF_STATE_PRESENT, row.state) {
+		TH_LOG("the kernel had no large folio at hand");
+	}
+	EXPECT_EQ(0, cost(ptf_touch(p + (256 << 10) - PAGE)));
+	EXPECT_EQ(3, cost(for (int i = 0; i < 3; i++) ptf_touch(p + (256 << 10))));
+	EXPECT_EQ(0, cost(ptf_touch(p + (256 << 10) + PAGE)));
+	munmap(room, 3 * folio);
+}
+
 /* With a rule: each access is asked about. */
 TEST_F(step, with_rule)
 {

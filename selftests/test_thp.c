@@ -869,34 +869,40 @@ static void *intrude(void *arg)
 	return NULL;
 }
 
-#define split_rounds(addr) ({ \
-	struct intruder __in = { .word = (volatile __u64 *)(addr) }; \
-	unsigned int __i, __lost = 0, __met = 0, __n = ptf_rounds(20000); \
-	struct ptf_ioc_range_advise __c; \
-	cpu_set_t __one, __all; \
-	pthread_t __th; \
-	ASSERT_EQ(0, sched_getaffinity(0, sizeof(__all), &__all)); \
-	CPU_ZERO(&__one); \
-	CPU_SET(0, &__one); \
-	sched_setaffinity(0, sizeof(__one), &__one); \
-	ASSERT_EQ(0, pthread_create(&__th, NULL, intrude, &__in)); \
-	for (__i = 1; __i <= __n; __i++) { \
-		madvise(addr, HPAGE, MADV_DONTNEED); \
-		ptf_touch(addr); \
-		__in.round = __i; \
-		_test_cmd_range_advise(self->fd, &__c, 0, PTF_ADV_SPLIT, addr, HPAGE, 0); \
-		__in.round = 0; \
-		if (__in.wrote == __i) { \
-			__met++; \
-			__lost += *__in.word != __i; \
-		} \
-	} \
-	__in.stop = true; \
-	pthread_join(__th, NULL); \
-	sched_setaffinity(0, sizeof(__all), &__all); \
-	TH_LOG("%u of %u rounds met a write", __met, __n); \
-	__lost; \
-})
+/* Return: writes that met a split and were lost. */
+static unsigned int split_rounds(struct __test_metadata *_metadata, int fd, char *addr)
+{
+	struct intruder in = { .word = (volatile __u64 *)addr };
+	unsigned int i, lost = 0, met = 0, n = ptf_rounds(20000);
+	struct ptf_ioc_range_advise c;
+	cpu_set_t one, all;
+	pthread_t th;
+
+	/* both on one: the writer comes in the middle of a split */
+	sched_getaffinity(0, sizeof(all), &all);
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	sched_setaffinity(0, sizeof(one), &one);
+	EXPECT_EQ(0, pthread_create(&th, NULL, intrude, &in))
+		return 1;
+	for (i = 1; i <= n; i++) {
+		madvise(addr, HPAGE, MADV_DONTNEED);
+		ptf_touch(addr);
+		in.round = i;
+		_test_cmd_range_advise(fd, &c, 0, PTF_ADV_SPLIT, addr, HPAGE, 0);
+		in.round = 0;
+		if (in.wrote == i) {
+			met++;
+			lost += *in.word != i;
+		}
+	}
+	in.stop = true;
+	pthread_join(th, NULL);
+	sched_setaffinity(0, sizeof(all), &all);
+	TH_LOG("%u of %u rounds met a write", met, n);
+	EXPECT_LT(0, met);
+	return lost;
+}
 
 /* What is written while a huge page is being split is there afterwards. */
 TEST_F_TIMEOUT(thp, written_while_split, 120)
@@ -907,7 +913,7 @@ TEST_F_TIMEOUT(thp, written_while_split, 120)
 	z = room(HPAGE, &map);
 	ASSERT_NE(NULL, z);
 	ASSERT_EQ(0, madvise(z, HPAGE, MADV_HUGEPAGE));
-	EXPECT_EQ(0, split_rounds(z));
+	EXPECT_EQ(0, split_rounds(_metadata, self->fd, z));
 	munmap(map, 2 * HPAGE);
 
 	ptf_write_file("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "advise");
@@ -923,7 +929,7 @@ TEST_F_TIMEOUT(thp, written_while_split, 120)
 	ptf_touch(q);
 	if (!leaf(q))
 		SKIP(return, "no private mapping of huge pages here");
-	EXPECT_EQ(0, split_rounds(q));
+	EXPECT_EQ(0, split_rounds(_metadata, self->fd, q));
 	munmap(map, 2 * HPAGE);
 	close(file);
 }

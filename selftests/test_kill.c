@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * kill -9 at every step of every command, of the one who calls and of the one
- * that is called for; the module loaded and unloaded under load; and at the end
- * a look for kernel memory that nobody owns any more.
+ * that is called for; and the module loaded and unloaded under load. Whether
+ * kernel memory is left that nobody owns any more, the debug kernel's VM looks at
+ * its end.
  */
 /* timeout: 600 */
 #include "ptf_test.h"
@@ -434,7 +435,8 @@ static int open_and_stash(void *arg)
 {
 	struct loop *l = arg;
 	struct ptf_ioc_range_advise a;
-	unsigned int seed = getpid();
+	/* a module that always has users never goes */
+	unsigned int seed = getpid(), pause = 3000 * ptf_env("PTF_SLOW", 1);
 	int fd;
 
 	ptf_fill(l->mem, LEN, SEED + 8);
@@ -449,7 +451,7 @@ static int open_and_stash(void *arg)
 		}
 		if (ptf_wrong(l->mem, LEN, SEED + 8))
 			return 1;
-		usleep(rand_r(&seed) % 3000);
+		usleep(rand_r(&seed) % pause);
 	}
 	return 0;
 }
@@ -543,57 +545,6 @@ TEST_F_TIMEOUT(kill, unload_after_kill, 120)
 		ASSERT_EQ(0, ptf_wrong(self->mem, LEN, SEED));
 		ASSERT_EQ(0, syscall(SYS_finit_module, file, "", 0));
 	}
-}
-
-/* ------------------------------------------------------------------ */
-
-TEST_F_TIMEOUT(kill, zz_nothing_leaked, 120)
-{
-	static const char path[] = "/sys/kernel/debug/kmemleak";
-	struct loop l = { .mem = self->mem, .step = self->step, .file = -1 };
-	char line[512];
-	int i, bad = 0;
-	FILE *f;
-
-	if (access(path, W_OK)) {
-		pid_t pid = fork();
-
-		if (!pid) {
-			execlp("mount", "mount", "-t", "debugfs", "none",
-			       "/sys/kernel/debug", NULL);
-			_exit(1);
-		}
-		ptf_wait(pid);
-	}
-	if (access(path, W_OK))
-		SKIP(return, "no kmemleak in this kernel");
-	if (ptf_write_file(path, "clear"))
-		SKIP(return, "kmemleak is off");
-	/* What came before is forgotten: do it all once more. */
-	for (i = 0; i < 4 * ARRAY_SIZE(commands); i++) {
-		l.cmd = i % ARRAY_SIZE(commands);
-		l.pid = 0;
-		self->step[0] = 0;
-		l.pid = i & 1 ? getpid() : 0;
-		l.stop = ptf_child(call_for_ever, &l);
-		ptf_await(self->step, 3, 20000);
-		ptf_kill(l.stop);
-	}
-	/* Young objects are left alone. */
-	sleep(6);
-	for (i = 0; i < 2; i++) {
-		ptf_write_file(path, "scan");
-		sleep(1);
-	}
-	f = fopen(path, "re");
-	ASSERT_NE(NULL, f);
-	while (fgets(line, sizeof(line), f))
-		if (strstr(line, "ptf_") || strstr(line, "[ptefault]")) {
-			if (bad++ < 10)
-				TH_LOG("%s", line);
-		}
-	fclose(f);
-	EXPECT_EQ(0, bad);
 }
 
 TEST_HARNESS_MAIN

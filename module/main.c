@@ -11,12 +11,12 @@ static int __init ptf_init(void)
 	err = ptf_tlb_init();
 	if (err)
 		return err;
-	err = ptf_mark_init();
+	err = ptf_space_init();
 	if (err)
 		return err;
 	err = ptf_step_init();
 	if (err)
-		goto mark_exit;
+		goto space_exit;
 	err = ptf_netlink_init();
 	if (err)
 		goto step_exit;
@@ -29,8 +29,8 @@ static int __init ptf_init(void)
 	ptf_netlink_exit();
 step_exit:
 	ptf_step_exit();
-mark_exit:
-	ptf_mark_exit();
+space_exit:
+	ptf_space_exit();
 	return err;
 }
 
@@ -41,7 +41,6 @@ static void __exit ptf_exit(void)
 	ptf_hook_exit();
 	ptf_step_exit();
 	ptf_space_exit();
-	ptf_mark_exit();
 	ptf_netlink_exit();
 }
 

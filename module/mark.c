@@ -32,8 +32,6 @@
 /* Migration may take longer: once more, then. */
 #define PTF_MARK_AGAIN	(HZ / 20)
 
-struct workqueue_struct *ptf_mark_wq;
-
 static unsigned long ptf_mark_rearm_locked(struct ptf_space *sp, struct mm_struct *mm,
 					   unsigned long start, unsigned long stop);
 
@@ -540,7 +538,7 @@ static void ptf_mark_rearm_fn(struct work_struct *work)
 		}
 		mmput_async(sp->mm);
 	}
-	if (again && queue_delayed_work(ptf_mark_wq, &sp->rearm, PTF_MARK_AGAIN))
+	if (again && queue_delayed_work(ptf_wq, &sp->rearm, PTF_MARK_AGAIN))
 		return;
 	ptf_space_put(sp);
 }
@@ -554,7 +552,7 @@ void ptf_mark_rearm(struct ptf_space *sp, unsigned long start, unsigned long end
 		sp->rearm_end = max(sp->rearm_end, end);
 		sp->rearm_again = true;
 		refcount_inc(&sp->refs);
-		if (!queue_delayed_work(ptf_mark_wq, &sp->rearm, PTF_MARK_DELAY))
+		if (!queue_delayed_work(ptf_wq, &sp->rearm, PTF_MARK_DELAY))
 			refcount_dec(&sp->refs);	/* it has one already */
 	}
 	spin_unlock(&sp->rlock);
@@ -565,15 +563,4 @@ void ptf_mark_space_init(struct ptf_space *sp)
 	sp->marks = RB_ROOT_CACHED;
 	sp->rearm_start = ULONG_MAX;
 	INIT_DELAYED_WORK(&sp->rearm, ptf_mark_rearm_fn);
-}
-
-int __init ptf_mark_init(void)
-{
-	ptf_mark_wq = alloc_workqueue("ptefault", WQ_UNBOUND, 0);
-	return ptf_mark_wq ? 0 : -ENOMEM;
-}
-
-void ptf_mark_exit(void)
-{
-	destroy_workqueue(ptf_mark_wq);
 }

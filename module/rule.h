@@ -203,9 +203,6 @@ void ptf_mark_rearm(struct ptf_space *sp, unsigned long start, unsigned long end
 void ptf_mark_space_init(struct ptf_space *sp);
 void ptf_mark_hint(struct mm_struct *mm, struct ptf_space *sp, const unsigned long *addr,
 		   unsigned int nr);
-int ptf_mark_init(void);
-void ptf_mark_exit(void);
-extern struct workqueue_struct *ptf_mark_wq;
 
 /* action.c */
 bool ptf_action_before(struct ptf_fault *f, vm_fault_t *ret);

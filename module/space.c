@@ -28,6 +28,8 @@ static DEFINE_MUTEX(ptf_space_mutex);
 static DEFINE_HASHTABLE(ptf_spaces, PTF_SPACE_BITS);
 static atomic_t ptf_nr_spaces = ATOMIC_INIT(0);
 
+struct workqueue_struct *ptf_wq;
+
 /* Under rcu_read_lock() or with preemption off, which RCU counts as that. */
 struct ptf_space *ptf_space_find(struct mm_struct *mm)
 {
@@ -68,7 +70,7 @@ static void ptf_space_free_fn(struct work_struct *work)
 void ptf_space_put(struct ptf_space *sp)
 {
 	if (refcount_dec_and_test(&sp->refs))
-		queue_rcu_work(ptf_mark_wq, &sp->free);
+		queue_rcu_work(ptf_wq, &sp->free);
 }
 
 /*
@@ -217,7 +219,13 @@ void ptf_space_close(struct ptf_space *sp)
 	ptf_hook_put();
 }
 
-/* All sessions are closed; wait for the last shells. Their workqueue goes later. */
+int __init ptf_space_init(void)
+{
+	ptf_wq = alloc_workqueue("ptefault", WQ_UNBOUND, 0);
+	return ptf_wq ? 0 : -ENOMEM;
+}
+
+/* All sessions are closed, and nothing is queued any more but by the last shells. */
 void ptf_space_exit(void)
 {
 	mmu_notifier_synchronize();
@@ -225,4 +233,5 @@ void ptf_space_exit(void)
 	while (atomic_read(&ptf_nr_spaces))
 		msleep(20);
 	rcu_barrier();
+	destroy_workqueue(ptf_wq);
 }

@@ -81,7 +81,9 @@ void ptf_space_close(struct ptf_space *sp);
 struct ptf_space *ptf_space_find(struct mm_struct *mm);
 struct ptf_space *ptf_space_find_get(struct mm_struct *mm);
 void ptf_space_put(struct ptf_space *sp);
+int ptf_space_init(void);
 void ptf_space_exit(void);
+extern struct workqueue_struct *ptf_wq;
 
 /* hook.c */
 bool ptf_hook_can(void);

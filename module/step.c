@@ -328,7 +328,7 @@ static void ptf_step_open(struct ptf_fault *f, bool user)
 			return;
 		spin_lock_irq(&ptf_step_lock);
 		hash_add(ptf_steps, &st->node, (unsigned long)current);
-		queue_delayed_work(ptf_mark_wq, &ptf_step_sweep, PTF_STEP_SWEEP);
+		queue_delayed_work(ptf_wq, &ptf_step_sweep, PTF_STEP_SWEEP);
 	}
 	if (st->open && st->sp != sp) {
 		/* exec: what was open there is gone */
@@ -506,7 +506,7 @@ static void ptf_step_sweep_fn(struct work_struct *work)
 	empty = hash_empty(ptf_steps);
 	spin_unlock_irq(&ptf_step_lock);
 	if (!empty)
-		queue_delayed_work(ptf_mark_wq, &ptf_step_sweep, PTF_STEP_SWEEP);
+		queue_delayed_work(ptf_wq, &ptf_step_sweep, PTF_STEP_SWEEP);
 }
 
 int __init ptf_step_init(void)

@@ -563,7 +563,7 @@ static pmd_t *ptf_track_next_pmd(struct mm_struct *mm, unsigned long *addr, unsi
 static void ptf_track_queue(struct ptf_space *sp)
 {
 	refcount_inc(&sp->refs);
-	if (!queue_delayed_work(ptf_mark_wq, &sp->tracker->work, 1))
+	if (!queue_delayed_work(ptf_wq, &sp->tracker->work, 1))
 		refcount_dec(&sp->refs);	/* it has one already */
 }
 

@@ -494,10 +494,11 @@ static int ptf_advise_copies_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long
 		if (pte_present(pte) ? !page || !PageAnon(page) :
 		    ptf_entry_state(w->vma, pte) != PTF_STATE_SWAP)
 			continue;
-		/* mapped somewhere else as well: counted there */
+		/* mapped somewhere else as well: counted there, if that is known by page */
 		index = linear_page_index(w->vma, addr);
 		if (ptf_filemap_next(c->mapping, index, index, &fe) &&
-		    fe.state == PTF_FILEMAP_PRESENT && fe.info.mapcount)
+		    fe.state == PTF_FILEMAP_PRESENT && fe.info.mapcount &&
+		    (PTF_MAPCOUNT_PER_PAGE || !fe.info.order))
 			continue;
 		c->nr++;
 	}
@@ -569,8 +570,8 @@ static int ptf_advise_file(struct ptf_edit *e, struct file *file, pgoff_t first,
 	err = ptf_filemap_advise(file->f_mapping, file, e->a->advice, first, nr,
 				 &done, &busy);
 	if (copies)
-		done += copies - min(copies, ptf_advise_copies_left(e->t->mm, file, start,
-								   end));
+		done = min(nr - min_t(u64, nr, busy), done + copies -
+			   min(copies, ptf_advise_copies_left(e->t->mm, file, start, end)));
 	e->a->out_done_pages += done;
 	ptf_advise_skip(e, busy, PTF_SKIP_BUSY);
 	ptf_advise_skip(e, nr - min_t(u64, nr, done + busy), PTF_SKIP_EMPTY);
@@ -614,12 +615,14 @@ static int ptf_advise_files(struct ptf_edit *e)
 		}
 		mmap_read_unlock(mm);
 		nr = (stop - a->out_next) >> PAGE_SHIFT;
-		if (file) {
+		if (file && !ptf_filemap_may_change(file))
+			why = PTF_SKIP_READONLY;
+		if (file && why == PTF_SKIP_KIND)
 			ret = ptf_advise_file(e, file, first, nr, copies);
-			fput(file);
-		} else {
+		else
 			ptf_advise_skip(e, nr, why);
-		}
+		if (file)
+			fput(file);
 		a->out_next = stop;
 		if (fatal_signal_pending(current))
 			ret = -EINTR;
@@ -665,8 +668,8 @@ int ptf_advise_file_range(struct ptf_cmd *c)
 	a->out_skipped_pages[PTF_SKIP_EMPTY] = nr - min(nr, done + busy);
 	c->respond = true;
 	fput(file);
-	if (!err && busy && !done)
-		err = -EBUSY;
+	if (!err && !done)
+		err = ptf_skip_errno(busy ? PTF_SKIP_BUSY : PTF_SKIP_EMPTY);
 	return err;
 }
 

@@ -349,18 +349,19 @@ static inline void ptf_gup_look(struct mm_struct *mm, unsigned long addr, unsign
 
 /*
  * How many entries map the folio or page, as far as the kernel counts it. For
- * a large folio newer kernels only keep the sum over its pages.
+ * a large folio newer kernels only keep the sum over its pages; some before 6.10
+ * do, too, but don't export it.
  */
 static inline unsigned int ptf_page_mapcount(struct folio *folio, struct page *page)
 {
-#if PTF_KERNEL(6, 6)
+#if PTF_KERNEL(6, 10)
 	return folio_mapcount(folio);
 #else
 	return page_mapcount(page);
 #endif
 }
 
-#define PTF_MAPCOUNT_PER_PAGE (!PTF_KERNEL(6, 6))
+#define PTF_MAPCOUNT_PER_PAGE (!PTF_KERNEL(6, 10))
 
 /* Low bits of folio->mapping: anonymous, KSM. Renamed in 6.17. */
 #ifdef PAGE_MAPPING_FLAGS

@@ -7,6 +7,7 @@
 #include <linux/mm.h>
 #include <linux/rmap.h>
 #include "edit.h"
+#include "rule.h"
 #include "space.h"
 #include "arch/x86.h"
 
@@ -264,15 +265,14 @@ static bool ptf_edit_dry(struct ptf_walk *w)
 	return ((struct ptf_edit *)w->priv)->dry;
 }
 
-/*
- * Write permission off. A hint that keeps it (6.1) loses it too, or its heal
- * would bring it back.
- */
+/* Write permission off. Whoever heals a hint decides anew whether it has any. */
 static int ptf_edit_wrprotect_one(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 				  pte_t pte)
 {
 	if (!(w->vma->vm_flags & VM_WRITE))
 		return ~PTF_SKIP_READONLY;
+	if (pte_protnone(pte))
+		return ~PTF_SKIP_KIND;
 	if (!pte_write(pte))
 		return 0;
 	if (ptf_edit_dry(w))
@@ -294,9 +294,11 @@ static int ptf_edit_wrunprotect_one(struct ptf_walk *w, pte_t *ptep, unsigned lo
 {
 	if (!(w->vma->vm_flags & VM_WRITE))
 		return ~PTF_SKIP_READONLY;
+	if (pte_protnone(pte))
+		return ~PTF_SKIP_KIND;
 	if (pte_write(pte))
 		return 0;
-	if (pte_protnone(pte) || !ptf_edit_may_write(w->vma, pte, ptf_edit_page(pte)))
+	if (!ptf_edit_may_write(w->vma, pte, ptf_edit_page(pte)))
 		return ~PTF_SKIP_KIND;
 	if (ptf_edit_dry(w))
 		return 1;
@@ -395,43 +397,72 @@ static void ptf_edit_note_stash(struct ptf_edit *e, unsigned long addr)
 	e->stash_end = addr + PAGE_SIZE;
 }
 
+/* "Nothing to do": with the reasons why a page can't be served. */
+#define PTF_UNHINT_SAME	PTF_SKIP_NR
+
+/*
+ * Why an entry can't become what it was, or -1. @sp: where pages are marked. A mark
+ * keeps its pages closed, whoever asks: it has an advice of its own that ends it.
+ * UNPOISON has ended the caller's poison before, and is about nothing else.
+ */
+static int ptf_edit_unhint_why(struct ptf_walk *w, struct ptf_space *sp,
+			       unsigned long addr, pte_t pte)
+{
+	u32 marks = sp ? ptf_mark_find(sp, addr, false) : 0;
+	struct ptf_edit *e = w->priv;
+	bool unpoison = e->a->advice == PTF_ADV_UNPOISON;
+	struct ptf_target *owner;
+
+	if (pte_present(pte) && !pte_protnone(pte))
+		return PTF_UNHINT_SAME;
+	if (!pte_present(pte)) {
+		owner = ptf_edit_stasher(e, addr, pte);
+		if (!owner)
+			return ptf_edit_absent_why(pte);
+		if (unpoison)
+			return owner == e->t ? PTF_UNHINT_SAME : PTF_SKIP_FOREIGN;
+	} else if (ptf_vma_uffd_rwp(w->vma) && ptf_pte_uffd(pte)) {
+		return PTF_SKIP_FOREIGN;
+	}
+	if (!marks)
+		return -1;
+	return unpoison && !(marks & PTF_MARK_POISON) ? PTF_UNHINT_SAME : PTF_SKIP_FOREIGN;
+}
+
 /* PRESENT: hints and stashed entries become what they were. */
 int ptf_edit_unhint_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
 			 unsigned long end)
 {
-	struct vm_area_struct *vma = w->vma;
+	/* who marks pages closes them later, and for that needs this table's lock */
+	struct ptf_space *sp = ptf_mark_space_get(w->mm);
 	struct ptf_edit *e = w->priv;
+	int why, ret = 0;
 	pte_t pte;
-	int why;
 
 	for (; addr != end; ptep++, addr += PAGE_SIZE) {
 		pte = ptep_get(ptep);
-		if (pte_present(pte) && !pte_protnone(pte)) {
+		why = ptf_edit_unhint_why(w, sp, addr, pte);
+		if (why == PTF_UNHINT_SAME) {
 			e->a->out_same_pages++;
 			continue;
 		}
-		why = -1;
-		if (!pte_present(pte)) {
-			if (ptf_edit_stasher(e, addr, pte)) {
-				e->a->out_done_pages++;
-				if (!e->dry)
-					ptf_edit_note_stash(e, addr);
-				continue;
-			}
-			why = ptf_edit_absent_why(pte);
-		} else if (ptf_vma_uffd_rwp(vma) && ptf_pte_uffd(pte)) {
-			why = PTF_SKIP_FOREIGN;
-		}
 		if (why >= 0) {
-			if (ptf_edit_skip(w, addr, addr + PAGE_SIZE, why))
-				return PTF_WALK_STOP;
+			ret = ptf_edit_skip(w, addr, addr + PAGE_SIZE, why);
+			if (ret)
+				break;
 			continue;
 		}
 		e->a->out_done_pages++;
-		if (!e->dry)
-			ptf_edit_unhint_one(vma, ptep, addr);
+		if (e->dry)
+			continue;
+		if (pte_present(pte))
+			ptf_edit_unhint_one(w->vma, ptep, addr);
+		else
+			ptf_edit_note_stash(e, addr);
 	}
-	return 0;
+	if (sp)
+		ptf_space_put(sp);
+	return ret;
 }
 
 /* Why a page can't be stashed, or -1. */
@@ -708,6 +739,9 @@ int ptf_edit_unhint_leaf(struct ptf_walk *w, unsigned int level, void *entry,
 		return ptf_edit_skip(w, addr, end, why);
 	if (!pmd_protnone(pmd))
 		return ptf_edit_leaf_same(w, addr, end);
+	/* as a whole: for a mark anywhere in it */
+	if (ptf_mark_any(w->mm, addr & PMD_MASK, (addr & PMD_MASK) + PMD_SIZE))
+		return ptf_edit_skip(w, addr, end, PTF_SKIP_FOREIGN);
 	e->a->out_done_pages += (end - addr) >> PAGE_SHIFT;
 	if (!e->dry)
 		ptf_edit_unhint_pmd(w->vma, pmdp, addr);
@@ -727,6 +761,8 @@ int ptf_edit_wrprotect_leaf(struct ptf_walk *w, unsigned int level, void *entry,
 		return ptf_edit_skip(w, addr, end, why);
 	if (!ptf_edit_leaf_whole(e, addr, end))
 		return ptf_edit_leaf_split(w, pmd, addr, end);
+	if (pmd_protnone(pmd))
+		return ptf_edit_skip(w, addr, end, PTF_SKIP_KIND);
 	if (!pmd_write(pmd))
 		return ptf_edit_leaf_same(w, addr, end);
 	if (!e->dry) {
@@ -749,7 +785,7 @@ int ptf_edit_wrunprotect_leaf(struct ptf_walk *w, unsigned int level, void *entr
 		return ptf_edit_skip(w, addr, end, why);
 	if (!ptf_edit_leaf_whole(e, addr, end))
 		return ptf_edit_leaf_split(w, pmd, addr, end);
-	if (pmd_write(pmd))
+	if (!pmd_protnone(pmd) && pmd_write(pmd))
 		return ptf_edit_leaf_same(w, addr, end);
 	if (pmd_protnone(pmd) || !ptf_edit_leaf_may_write(w->vma, pmd))
 		return ptf_edit_skip(w, addr, end, PTF_SKIP_KIND);

@@ -356,25 +356,79 @@ bool ptf_filemap_has_cache(struct address_space *mapping)
 	       (S_ISREG(mapping->host->i_mode) || S_ISBLK(mapping->host->i_mode));
 }
 
+/* Pages of a large folio of which only a part lies in the range. */
+struct ptf_filemap_edge {
+	pgoff_t folio;		/* index of its first page */
+	u64 nr;			/* in the range */
+	unsigned int mapcount;	/* of all of it */
+};
+
 /* Pages of a range that are in the cache, and of them those that are mapped. */
+struct ptf_filemap_count {
+	u64 cached, mapped;
+	/*
+	 * Where the kernel counts by folio it can't say whether the part in the range
+	 * is mapped: at both ends.
+	 */
+	struct ptf_filemap_edge edge[2];
+	unsigned int nr_edges;
+};
+
 static void ptf_filemap_count(struct address_space *mapping, pgoff_t first, u64 nr,
-			      u64 *cached, u64 *mapped)
+			      struct ptf_filemap_count *c)
 {
-	pgoff_t index = first, last = first + nr - 1;
+	pgoff_t index = first, last = first + nr - 1, folio, size;
 	struct ptf_filemap_entry e;
 
-	*cached = 0;
-	*mapped = 0;
+	memset(c, 0, sizeof(*c));
 	while (index <= last && index >= first &&
 	       ptf_filemap_next(mapping, index, last, &e)) {
-		if (e.state == PTF_FILEMAP_PRESENT) {
-			*cached += e.nr;
-			if (e.info.mapcount)
-				*mapped += e.nr;
-		}
 		index = e.index + e.nr;
 		cond_resched();
+		if (e.state != PTF_FILEMAP_PRESENT)
+			continue;
+		c->cached += e.nr;
+		if (!e.info.mapcount)
+			continue;
+		size = 1UL << e.info.order;
+		folio = ALIGN_DOWN(e.index, size);
+		if (PTF_MAPCOUNT_PER_PAGE || (folio >= first && folio + size - 1 <= last)) {
+			c->mapped += e.nr;
+		} else if (c->nr_edges < ARRAY_SIZE(c->edge)) {
+			c->edge[c->nr_edges++] = (struct ptf_filemap_edge) {
+				.folio = folio,
+				.nr = e.nr,
+				.mapcount = e.info.mapcount,
+			};
+		}
 	}
+}
+
+/* Pages of folios at the ends that were unmapped: something of these was. */
+static u64 ptf_filemap_edges(const struct ptf_filemap_count *before,
+			     const struct ptf_filemap_count *after)
+{
+	unsigned int i, k;
+	u64 nr = 0;
+
+	for (i = 0; i < before->nr_edges; i++) {
+		for (k = 0; k < after->nr_edges; k++)
+			if (after->edge[k].folio == before->edge[i].folio)
+				break;
+		if (k == after->nr_edges || after->edge[k].mapcount < before->edge[i].mapcount)
+			nr += before->edge[i].nr;
+	}
+	return nr;
+}
+
+/*
+ * May the caller change what other processes see of a file: who may write it, as
+ * madvise(MADV_PAGEOUT) has it (mm/madvise.c, can_do_file_pageout()).
+ */
+bool ptf_filemap_may_change(struct file *file)
+{
+	return file->f_mode & FMODE_WRITE || !file_permission(file, MAY_WRITE) ||
+	       capable(CAP_SYS_ADMIN);
 }
 
 /**
@@ -396,15 +450,16 @@ int ptf_filemap_advise(struct address_space *mapping, struct file *file, u32 adv
 		       pgoff_t first, u64 nr, u64 *done, u64 *busy)
 {
 	loff_t start = (loff_t)first << PAGE_SHIFT, len = (loff_t)nr << PAGE_SHIFT;
-	u64 cached, mapped, cached_after, mapped_after;
+	struct ptf_filemap_count before, after;
 	int err;
 
-	ptf_filemap_count(mapping, first, nr, &cached, &mapped);
+	ptf_filemap_count(mapping, first, nr, &before);
 	if (advice != PTF_ADV_EVICT) {
 		unmap_mapping_range(mapping, start, len, advice == PTF_ADV_UNMAP_FILE_COW);
-		ptf_filemap_count(mapping, first, nr, &cached_after, &mapped_after);
-		*done = mapped - min(mapped, mapped_after);
-		*busy = mapped_after;
+		ptf_filemap_count(mapping, first, nr, &after);
+		*done = before.mapped - min(before.mapped, after.mapped) +
+			ptf_filemap_edges(&before, &after);
+		*busy = after.mapped;
 		return 0;
 	}
 	err = filemap_write_and_wait_range(mapping, start, start + len - 1);
@@ -413,8 +468,8 @@ int ptf_filemap_advise(struct address_space *mapping, struct file *file, u32 adv
 	unmap_mapping_range(mapping, start, len, 0);
 	/* drains what CPUs keep back on their way to the LRU, then invalidates */
 	err = vfs_fadvise(file, start, len, POSIX_FADV_DONTNEED);
-	ptf_filemap_count(mapping, first, nr, &cached_after, &mapped_after);
-	*done = cached - min(cached, cached_after);
-	*busy = cached_after;
+	ptf_filemap_count(mapping, first, nr, &after);
+	*done = before.cached - min(before.cached, after.cached);
+	*busy = after.cached;
 	return err;
 }

@@ -60,6 +60,41 @@ u32 ptf_mark_find(struct ptf_space *sp, unsigned long addr, bool count)
 	return kinds;
 }
 
+/* The space of an address space in which pages are marked; NULL: none are. */
+struct ptf_space *ptf_mark_space_get(struct mm_struct *mm)
+{
+	struct ptf_space *sp = ptf_space_find_get(mm);
+
+	if (sp && !READ_ONCE(sp->nr_marks)) {
+		ptf_space_put(sp);
+		sp = NULL;
+	}
+	return sp;
+}
+
+static bool ptf_mark_overlaps(struct ptf_space *sp, unsigned long start, unsigned long end)
+{
+	bool any;
+
+	spin_lock(&sp->rlock);
+	any = ptf_span_iter_first(&sp->marks, start, end - 1);
+	spin_unlock(&sp->rlock);
+	return any;
+}
+
+/* Is any page of a range marked, by whomever? */
+bool ptf_mark_any(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	struct ptf_space *sp = ptf_mark_space_get(mm);
+	bool any;
+
+	if (!sp)
+		return false;
+	any = ptf_mark_overlaps(sp, start, end);
+	ptf_space_put(sp);
+	return any;
+}
+
 static struct ptf_mark *ptf_mark_create(struct ptf_target *t, unsigned long start,
 					unsigned long last, u32 kind)
 {
@@ -228,13 +263,69 @@ void ptf_mark_unmapped(struct ptf_space *sp, unsigned long start, unsigned long 
 	spin_unlock(&sp->rlock);
 }
 
-/* All marks of a target: it is reset. */
-void ptf_mark_drop_target(struct ptf_target *t)
+static int ptf_mark_open_ptes(struct ptf_walk *w, pte_t *ptep, unsigned long addr,
+			      unsigned long end)
+{
+	struct ptf_space *sp = w->priv;
+
+	for (; addr != end; ptep++, addr += PAGE_SIZE)
+		if (!ptf_mark_find(sp, addr, false))
+			ptf_edit_unhint_one(w->vma, ptep, addr);
+	return 0;
+}
+
+static int ptf_mark_open_leaf(struct ptf_walk *w, unsigned int level, void *entry,
+			      unsigned long addr, unsigned long end)
+{
+	unsigned long leaf = addr & PMD_MASK;
+
+	if (level == PTF_LEVEL_PMD && !ptf_mark_overlaps(w->priv, leaf, leaf + PMD_SIZE))
+		ptf_edit_unhint_pmd(w->vma, entry, leaf);
+	return 0;
+}
+
+static int ptf_mark_no_hole(struct ptf_walk *w, unsigned long addr, unsigned long end)
+{
+	return 0;
+}
+
+/* Marked no more: no need to wait for a fault. mmap_lock is held. */
+static void ptf_mark_open(struct ptf_space *sp, struct mm_struct *mm, unsigned long start,
+			  unsigned long stop)
+{
+	struct ptf_walk w = {
+		.mm = mm,
+		.priv = sp,
+		.ptes = ptf_mark_open_ptes,
+		.leaf = ptf_mark_open_leaf,
+		.hole = ptf_mark_no_hole,
+	};
+
+	while (start < stop) {
+		w.vma = find_vma(mm, start);
+		if (!w.vma || w.vma->vm_start >= stop)
+			break;
+		start = max(start, w.vma->vm_start);
+		w.next = min(stop, w.vma->vm_end);
+		if (ptf_vma_refusal(w.vma) < 0)
+			ptf_walk_range(&w, start, w.next);
+		start = w.next;
+		cond_resched();
+	}
+}
+
+/**
+ * ptf_mark_drop_target() - a target is reset: its marks go
+ * @t: target
+ * @open: mmap_lock is held, have the pages open again. Those that somebody tracks
+ *	stay hints until their next access: they would become writable unseen.
+ */
+void ptf_mark_drop_target(struct ptf_target *t, bool open)
 {
 	struct ptf_space *sp = t->space;
 	struct ptf_mark *m;
 
-	while (sp && READ_ONCE(sp->nr_marks)) {
+	while (READ_ONCE(sp->nr_marks)) {
 		spin_lock(&sp->rlock);
 		m = ptf_mark_first(t, 0, ULONG_MAX, ~0U);
 		if (m)
@@ -242,6 +333,8 @@ void ptf_mark_drop_target(struct ptf_target *t)
 		spin_unlock(&sp->rlock);
 		if (!m)
 			break;
+		if (open && !READ_ONCE(sp->tracked))
+			ptf_mark_open(sp, t->mm, m->span.start, m->span.last + 1);
 		ptf_mark_free(m);
 	}
 }
@@ -267,19 +360,13 @@ static bool ptf_mark_leaf_open(struct vm_area_struct *vma, unsigned long addr)
 static noinline void ptf_mark_close_leaves(struct mm_struct *mm, const unsigned long *addr,
 					   unsigned int nr)
 {
-	struct ptf_space *sp = ptf_space_find_get(mm);
-	unsigned long start, stop;
+	unsigned long start;
 	unsigned int i;
 
-	if (!sp)
-		return;
 	for (i = 0; i < nr; i++) {
 		start = addr[i] & PMD_MASK;
-		stop = start + PMD_SIZE;
-		while (start < stop)
-			start = ptf_mark_rearm_locked(sp, mm, start, stop);
+		ptf_mark_rearm_now(mm, start, start + PMD_SIZE);
 	}
-	ptf_space_put(sp);
 }
 
 /**
@@ -371,9 +458,7 @@ void ptf_mark_close_around(struct ptf_fault *f)
 	ptf_mark_with_folio(vma, addr, &start, &end);
 	start = max(start, vma->vm_start);
 	end = min(end, vma->vm_end);
-	spin_lock(&sp->rlock);
-	any = ptf_span_iter_first(&sp->marks, start, end - 1);
-	spin_unlock(&sp->rlock);
+	any = ptf_mark_overlaps(sp, start, end);
 	if (unlikely(ptf_mark_leaf_open(vma, addr))) {
 		/* who has faulted on a sticky page closes what it has opened */
 		if (!f->sticky)
@@ -439,11 +524,6 @@ static int ptf_mark_rearm_leaf(struct ptf_walk *w, unsigned int level, void *ent
 	return PTF_WALK_BREAK;
 }
 
-static int ptf_mark_rearm_hole(struct ptf_walk *w, unsigned long addr, unsigned long end)
-{
-	return 0;
-}
-
 /* The part of the first mark in a range; false: there is none. */
 static bool ptf_mark_next(struct ptf_space *sp, unsigned long *start, unsigned long *end,
 			  unsigned long stop)
@@ -471,7 +551,7 @@ static unsigned long ptf_mark_rearm_locked(struct ptf_space *sp, struct mm_struc
 		.priv = &r,
 		.ptes = ptf_mark_rearm_ptes,
 		.leaf = ptf_mark_rearm_leaf,
-		.hole = ptf_mark_rearm_hole,
+		.hole = ptf_mark_no_hole,
 	};
 	struct vm_area_struct *vma;
 	unsigned long end;
@@ -510,6 +590,20 @@ static unsigned long ptf_mark_rearm_locked(struct ptf_space *sp, struct mm_struc
 		ptf_tlb_flush_all();
 	dec_tlb_flush_pending(mm);
 	return ret ? start : stop;
+}
+
+/* What core mm has opened at our command is closed before that returns. mmap_lock is held. */
+void ptf_mark_rearm_now(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	struct ptf_space *sp = ptf_mark_space_get(mm);
+
+	if (!sp)
+		return;
+	while (start < end) {
+		start = ptf_mark_rearm_locked(sp, mm, start, end);
+		cond_resched();
+	}
+	ptf_space_put(sp);
 }
 
 static void ptf_mark_rearm_fn(struct work_struct *work)

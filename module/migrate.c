@@ -61,18 +61,6 @@ static vm_fault_t ptf_migrate_fault(struct vm_area_struct *vma, unsigned long ad
 	return ptf_hook_orig(vma, addr, flags, NULL);
 }
 
-/* What was a hint may be none now: marked pages are to be one again. */
-static void ptf_migrate_rearm(struct ptf_edit *e, struct ptf_batch_run *run)
-{
-	struct ptf_space *sp = ptf_space_find_get(e->t->mm);
-
-	if (!sp)
-		return;
-	if (READ_ONCE(sp->nr_marks))
-		ptf_mark_rearm(sp, run->start, run->end);
-	ptf_space_put(sp);
-}
-
 /* ---- MIGRATE ---- */
 
 /* Why a page can't be moved, or -1. Its table, or its folio, is locked. */
@@ -220,7 +208,8 @@ void ptf_migrate_work(struct ptf_edit *e, struct ptf_walk *w)
 			ptf_migrate_chunk(e, w, vma, addr, nr);
 			cond_resched();
 		}
-		ptf_migrate_rearm(e, &b->run[i]);
+		/* what was a hint may be none now */
+		ptf_mark_rearm_now(w->mm, b->run[i].start, b->run[i].end);
 	}
 }
 
@@ -351,7 +340,8 @@ void ptf_split_work(struct ptf_edit *e, struct ptf_walk *w)
 				e->a->out_done_pages += (next - addr) >> PAGE_SHIFT;
 			cond_resched();
 		}
-		ptf_migrate_rearm(e, &b->run[i]);
+		/* what was a hint may be none now */
+		ptf_mark_rearm_now(w->mm, b->run[i].start, b->run[i].end);
 	}
 }
 
@@ -471,7 +461,8 @@ void ptf_unshare_work(struct ptf_edit *e, struct ptf_walk *w)
 			ptf_unshare_one(e, w, vma, addr);
 			cond_resched();
 		}
-		ptf_migrate_rearm(e, &b->run[i]);
+		/* what was a hint may be none now */
+		ptf_mark_rearm_now(w->mm, b->run[i].start, b->run[i].end);
 	}
 }
 

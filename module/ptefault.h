@@ -139,6 +139,7 @@ int ptf_drive_range(struct ptf_cmd *c);
 struct file *ptf_filemap_open(int fd, fmode_t mode, struct address_space **mapping);
 int ptf_filemap_query(struct ptf_cmd *c);
 bool ptf_filemap_has_cache(struct address_space *mapping);
+bool ptf_filemap_may_change(struct file *file);
 int ptf_filemap_advise(struct address_space *mapping, struct file *file, u32 advice,
 		       pgoff_t first, u64 nr, u64 *done, u64 *busy);
 

@@ -193,12 +193,15 @@ int ptf_rule_arm(struct ptf_cmd *c);
 
 /* mark.c */
 u32 ptf_mark_find(struct ptf_space *sp, unsigned long addr, bool count);
+struct ptf_space *ptf_mark_space_get(struct mm_struct *mm);
+bool ptf_mark_any(struct mm_struct *mm, unsigned long start, unsigned long end);
+void ptf_mark_rearm_now(struct mm_struct *mm, unsigned long start, unsigned long end);
 int ptf_mark_add(struct ptf_target *t, unsigned long start, unsigned long end, u32 kind,
 		 bool *merged);
 void ptf_mark_close_around(struct ptf_fault *f);
 int ptf_mark_remove(struct ptf_target *t, unsigned long start, unsigned long end, u32 kind);
 void ptf_mark_unmapped(struct ptf_space *sp, unsigned long start, unsigned long end);
-void ptf_mark_drop_target(struct ptf_target *t);
+void ptf_mark_drop_target(struct ptf_target *t, bool open);
 void ptf_mark_rearm(struct ptf_space *sp, unsigned long start, unsigned long end);
 void ptf_mark_space_init(struct ptf_space *sp);
 void ptf_mark_hint(struct mm_struct *mm, struct ptf_space *sp, const unsigned long *addr,

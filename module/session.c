@@ -114,10 +114,14 @@ static void ptf_target_undo(struct ptf_target *t)
 		return;
 	if (mmget_not_zero(t->mm)) {
 		mmap_write_lock(t->mm);
-		ptf_stash_restore_range(sp, t->mm, 0, TASK_SIZE_MAX, t, true);
+		ptf_mark_drop_target(t, true);
+		if (ptf_stash_restore_range(sp, t->mm, 0, TASK_SIZE_MAX, t, true))
+			/* somebody else may have marked them meanwhile */
+			ptf_mark_rearm_now(t->mm, 0, TASK_SIZE_MAX);
 		mmap_write_unlock(t->mm);
 		mmput_async(t->mm);
 	} else {
+		ptf_mark_drop_target(t, false);
 		wait_event(sp->gone, READ_ONCE(sp->dead));
 		/* see ptf_stash_restore_range() */
 		ptf_stash_restore_range(sp, t->mm, 0, 0, t, true);
@@ -133,7 +137,6 @@ void ptf_target_reset(struct ptf_target *t)
 	ptf_track_drop_target(t);
 	ptf_rule_drop_target(t);
 	mutex_lock(&t->lock);
-	ptf_mark_drop_target(t);
 	ptf_target_undo(t);
 	if (t->armed & PTF_ARM_EXACT)
 		atomic_dec(&t->space->exact);

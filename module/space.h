@@ -26,7 +26,8 @@
  * @healed: hints that we healed
  * @gone: woken when @dead is set
  * @mm: the address space; its struct is kept, its memory is not
- * @rlock: rules, marks and notes; taken alone, or around a queue's lock
+ * @rlock: rules, marks and notes; alone, around a queue's lock, or inside the
+ *	lock of a page table
  * @rules: struct ptf_rule_node of more than one page, by range (@rlock)
  * @singles: those of one page, by a hash of it; NULL until there are any (@rlock)
  * @marks: struct ptf_mark by range (@rlock)

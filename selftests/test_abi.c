@@ -43,7 +43,7 @@ SIZE_IS(ptf_event, 88);
 
 /* Arguments with which each command succeeds. */
 struct args {
-	char *mem;
+	char *mem, *map;
 	int file;
 	struct ptf_row rows[4];
 	struct ptf_file_row file_rows[4];
@@ -145,6 +145,7 @@ static void fill_file_advise(void *buf, struct args *a)
 	cmd->fd = a->file;
 	cmd->advice = PTF_ADV_UNMAP_FILE;
 	cmd->end = PAGES(4);
+	ptf_touch_all(a->map, PAGES(4));
 }
 
 static void fill_rule(struct ptf_rule *r, struct args *a)
@@ -262,6 +263,8 @@ FIXTURE_SETUP(abi)
 	ASSERT_LT(0, self->a.child);
 	self->a.file = ptf_file_in("/tmp", PAGES(4), 2);
 	ASSERT_LE(0, self->a.file);
+	self->a.map = mmap(NULL, PAGES(4), PROT_READ, MAP_SHARED, self->a.file, 0);
+	ASSERT_NE(MAP_FAILED, self->a.map);
 }
 
 PTF_TEARDOWN(abi)

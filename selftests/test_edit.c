@@ -107,6 +107,32 @@ TEST_F(edit, wrunprotect_keeps_cow)
 	EXPECT_EQ(0, ptf_wrong(self->mem, LEN, SEED + 1));
 }
 
+/* Whoever heals a hint decides whether it is writable: nothing to protect there. */
+TEST_F(edit, hints_are_refused)
+{
+	static const unsigned int advice[] = {
+		PTF_ADV_WRPROTECT, PTF_ADV_WRUNPROTECT, PTF_ADV_OLD,
+	};
+	struct ptf_ioc_range_advise c;
+	unsigned int i;
+
+	test_cmd_range_advise(&c, 0, PTF_ADV_NOTPRESENT, self->mem, LEN, 0);
+	for (i = 0; i < ARRAY_SIZE(advice); i++) {
+		test_err_range_advise(EOPNOTSUPP, &c, 0, advice[i], self->mem, LEN, 0);
+		EXPECT_EQ(NR, c.out_skipped_pages[PTF_SKIP_KIND]);
+		test_err_range_advise(EOPNOTSUPP, &c, 0, advice[i], self->mem, LEN,
+				      PTF_ADVISE_F_STRICT);
+	}
+	EXPECT_EQ(NR, count_rows(self->mem, PTF_STATE_HINT, 0, 0));
+	/* half of them is */
+	test_cmd_range_advise(&c, 0, PTF_ADV_PRESENT, self->mem, LEN / 2, 0);
+	test_cmd_range_advise(&c, 0, PTF_ADV_WRPROTECT, self->mem, LEN, 0);
+	EXPECT_EQ(NR / 2, c.out_done_pages);
+	EXPECT_EQ(NR / 2, c.out_skipped_pages[PTF_SKIP_KIND]);
+	EXPECT_EQ(NR / 2, count_rows(self->mem, PTF_STATE_PRESENT, 0, PTF_ROW_WRITE));
+	EXPECT_EQ(0, ptf_wrong(self->mem, LEN, SEED));
+}
+
 TEST_F(edit, wrprotect_read_only)
 {
 	struct ptf_ioc_range_advise c;
@@ -316,6 +342,18 @@ TEST_F(edit, file_advise)
 	EXPECT_NE(PTF_FILEMAP_PRESENT, self->rows[NR - 1].file_state);
 	EXPECT_EQ(0, ptf_wrong(map, LEN, SEED));
 
+	/* behind the end, and all gone already */
+	c.start = LEN;
+	c.end = 2 * LEN;
+	EXPECT_ERRNO(ENODATA, ioctl(self->fd, PTF_IOC_FILE_ADVISE, &c));
+	c.start = 0;
+	c.end = LEN;
+	ASSERT_OK(ioctl(self->fd, PTF_IOC_FILE_ADVISE, &c));
+	EXPECT_EQ(NR, c.out_done_pages);
+	EXPECT_ERRNO(ENODATA, ioctl(self->fd, PTF_IOC_FILE_ADVISE, &c));
+	EXPECT_EQ(0, c.out_done_pages);
+	EXPECT_EQ(NR, c.out_skipped_pages[PTF_SKIP_EMPTY]);
+
 	c.advice = PTF_ADV_NOTPRESENT;
 	EXPECT_ERRNO(EOPNOTSUPP, ioctl(self->fd, PTF_IOC_FILE_ADVISE, &c));
 	c.advice = 1;
@@ -327,6 +365,8 @@ TEST_F(edit, file_advise)
 	EXPECT_ERRNO(EINVAL, ioctl(self->fd, PTF_IOC_FILE_ADVISE, &c));
 	c.start = 0;
 	c.flags = 0x80000000;
+	EXPECT_ERRNO(EOPNOTSUPP, ioctl(self->fd, PTF_IOC_FILE_ADVISE, &c));
+	c.flags = PTF_ADVISE_F_STRICT;
 	EXPECT_ERRNO(EOPNOTSUPP, ioctl(self->fd, PTF_IOC_FILE_ADVISE, &c));
 	c.flags = 0;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
@@ -341,6 +381,88 @@ TEST_F(edit, file_advise)
 	close(pipes[1]);
 	close(ro);
 	munmap(map, LEN);
+	close(file);
+}
+
+/* What others see of a file is for who may write it. */
+TEST_F(edit, files_of_others)
+{
+	int file = ptf_file_in(PTF_SCRATCH, LEN, SEED), ro;
+	char path[64], *map;
+	pid_t pid;
+
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, fchmod(file, 0644));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+	ro = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, ro);
+	map = mmap(NULL, LEN, PROT_READ, MAP_SHARED, ro, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	ptf_touch_all(map, LEN);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		static const unsigned int advice[] = { PTF_ADV_UNMAP_FILE, PTF_ADV_EVICT };
+		struct ptf_ioc_range_advise c;
+		unsigned int i;
+
+		if (setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534))
+			_exit(1);
+		for (i = 0; i < ARRAY_SIZE(advice); i++) {
+			if (!_test_cmd_range_advise(self->fd, &c, 0, advice[i], map, LEN, 0) ||
+			    errno != EACCES || c.out_skipped_pages[PTF_SKIP_READONLY] != NR)
+				_exit(2 + i);
+		}
+		_exit(0);
+	}
+	EXPECT_EQ(0, ptf_wait(pid));
+	EXPECT_EQ(NR, count_rows(map, PTF_STATE_PRESENT, 0, 0));
+	/* root may, also through a mapping that it may only read */
+	ASSERT_OK(({ struct ptf_ioc_range_advise c;
+		     _test_cmd_range_advise(self->fd, &c, 0, PTF_ADV_EVICT, map, LEN, 0); }));
+	EXPECT_LT(0, read_faults(map));
+	munmap(map, LEN);
+	close(ro);
+	close(file);
+}
+
+/*
+ * A part of a large folio: where the kernel counts by folio, that the rest of it is
+ * mapped does not make the part busy.
+ */
+TEST_F(edit, part_of_a_large_folio)
+{
+	size_t len = 1 << 20;
+	int file = ptf_file_in(PTF_SCRATCH, len, SEED);
+	struct ptf_ioc_range_advise c;
+	struct ptf_row row[8];
+	char *map, *cow;
+	int i;
+
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, fsync(file));
+	map = mmap(NULL, len, PROT_READ, MAP_SHARED, file, 0);
+	cow = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	ASSERT_NE(MAP_FAILED, cow);
+	ptf_touch_all(map, len);
+	test_cmd_query_pages(0, map, PAGES(8), row);
+	TH_LOG("folios of order %u", row[0].order);
+	test_cmd_range_advise(&c, 0, PTF_ADV_UNMAP_FILE, map, PAGES(4), 0);
+	EXPECT_EQ(4, c.out_done_pages);
+	EXPECT_EQ(0, c.out_skipped_pages[PTF_SKIP_BUSY]);
+	test_cmd_query_pages(0, map, PAGES(8), row);
+	for (i = 0; i < 8; i++)
+		EXPECT_EQ(i < 4 ? PTF_STATE_NONE : PTF_STATE_PRESENT, row[i].state);
+	/* once more: nothing is mapped there */
+	test_err_range_advise(ENODATA, &c, 0, PTF_ADV_UNMAP_FILE, map, PAGES(4), 0);
+	/* copies */
+	ptf_fill(cow + PAGES(2), PAGES(2), SEED + 1);
+	test_cmd_range_advise(&c, 0, PTF_ADV_UNMAP_FILE_COW, cow + PAGES(2), PAGES(2), 0);
+	EXPECT_EQ(2, c.out_done_pages);
+	EXPECT_EQ(0, memcmp(cow, map, len));
+	munmap(map, len);
+	munmap(cow, len);
 	close(file);
 }
 

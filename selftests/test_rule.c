@@ -921,4 +921,108 @@ TEST_F(rule, poison)
 	test_err_range_advise(EOPNOTSUPP, &adv, 0, PTF_ADV_POISON, ptf_vdso(), PAGE, 0);
 }
 
+/* Nobody opens what a session has marked, but that session; and it opens at the end. */
+TEST_F(rule, marks_stay_closed)
+{
+	int other = open(PTF_DEV, O_RDWR | O_CLOEXEC), i;
+	struct ptf_ioc_range_advise adv;
+	struct ptf_ioc_session_stat st;
+	struct ptf_row row[8];
+	__u64 hits;
+	long min;
+
+#define by_other(errno_, advice, addr, len) \
+	EXPECT_ERRNO(errno_, _test_cmd_range_advise(other, &adv, 0, advice, addr, len, 0))
+
+	ASSERT_LE(0, other);
+	test_cmd_range_advise(&adv, 0, PTF_ADV_POISON, self->mem, PAGE, 0);
+	test_cmd_range_advise(&adv, 0, PTF_ADV_STICKY, self->mem + PAGE, PAGE, 0);
+	by_other(EBUSY, PTF_ADV_PRESENT, self->mem, PAGE);
+	EXPECT_EQ(1, adv.out_skipped_pages[PTF_SKIP_FOREIGN]);
+	by_other(EBUSY, PTF_ADV_UNPOISON, self->mem, PAGE);
+	by_other(EBUSY, PTF_ADV_PRESENT, self->mem + PAGE, PAGE);
+	EXPECT_EQ(-SIGBUS, ptf_try_read(self->mem));
+	test_err_range_advise(EBUSY, &adv, 0, PTF_ADV_PRESENT, self->mem, PAGES(2), 0);
+	EXPECT_EQ(-SIGBUS, ptf_try_read(self->mem));
+	test_cmd_session_stat(&st);
+	hits = st.out_sticky_hits;
+	for (i = 0; i < 5; i++)
+		EXPECT_EQ(0, ptf_try_read(self->mem + PAGE));
+	test_cmd_session_stat(&st);
+	EXPECT_EQ(5, st.out_sticky_hits - hits);
+	/* what is beside them is nobody's */
+	EXPECT_EQ(0, _test_cmd_range_advise(other, &adv, 0, PTF_ADV_NOTPRESENT,
+					    self->mem, PAGES(4), 0));
+	EXPECT_EQ(0, _test_cmd_range_advise(other, &adv, 0, PTF_ADV_PRESENT,
+					    self->mem, PAGES(4), 0));
+	EXPECT_EQ(2, adv.out_done_pages);
+	EXPECT_EQ(2, adv.out_skipped_pages[PTF_SKIP_FOREIGN]);
+
+	/* UNPOISON is about poison: a page that is sticky too stays closed, ... */
+	test_cmd_range_advise(&adv, 0, PTF_ADV_POISON, self->mem + PAGE, PAGE, 0);
+	EXPECT_EQ(-SIGBUS, ptf_try_read(self->mem + PAGE));
+	test_cmd_range_advise(&adv, 0, PTF_ADV_UNPOISON, self->mem, PAGES(2), 0);
+	EXPECT_EQ(0, ptf_wrong(self->mem, PAGES(2), SEED));
+	test_cmd_query_pages(0, self->mem, PAGES(2), row);
+	EXPECT_EQ(PTF_STATE_PRESENT, row[0].state);
+	EXPECT_EQ(PTF_STATE_HINT, row[1].state);
+	/* ... and what others have stashed stays away */
+	EXPECT_EQ(0, _test_cmd_range_advise(other, &adv, 0, PTF_ADV_STASH,
+					    self->mem + PAGES(4), PAGES(2), 0));
+	test_err_range_advise(EBUSY, &adv, 0, PTF_ADV_UNPOISON, self->mem + PAGES(4), PAGES(2), 0);
+	test_cmd_query_pages(0, self->mem + PAGES(4), PAGES(2), row);
+	EXPECT_EQ(PTF_STATE_STASHED, row[0].state);
+	EXPECT_EQ(PTF_STATE_STASHED, row[1].state);
+	/* made sticky while it was away: closed when it comes back */
+	test_cmd_range_advise(&adv, 0, PTF_ADV_STICKY, self->mem + PAGES(3), PAGES(2), 0);
+	close(other);
+	test_cmd_query_pages(0, self->mem + PAGES(3), PAGES(3), row);
+	EXPECT_EQ(PTF_STATE_HINT, row[0].state);
+	EXPECT_EQ(PTF_STATE_HINT, row[1].state);
+	EXPECT_EQ(PTF_STATE_PRESENT, row[2].state);
+
+	/* nothing is left of them */
+	test_cmd_range_advise(&adv, 0, PTF_ADV_RESET, self->mem, PAGE, 0);
+	test_cmd_query_pages(0, self->mem, PAGES(8), row);
+	for (i = 0; i < 8; i++)
+		EXPECT_EQ(PTF_STATE_PRESENT, row[i].state) {
+			TH_LOG("page %u", i);
+		}
+	min = ptf_minflt();
+	EXPECT_EQ(0, ptf_wrong(self->mem, PAGES(8), SEED));
+	EXPECT_EQ(min, ptf_minflt());
+#undef by_other
+}
+
+static int idle(void *arg)
+{
+	for (;;)
+		pause();
+	return 0;
+}
+
+/* Core mm opens a page that it moves or copies at our command: not for anybody. */
+TEST_F(rule, poison_and_migrate)
+{
+	struct ptf_ioc_range_advise adv;
+	unsigned int i;
+	pid_t pid;
+
+	for (i = 0; i < 50; i++) {
+		test_cmd_range_advise(&adv, 0, PTF_ADV_POISON, self->mem, PAGES(8), 0);
+		test_cmd_range_advise(&adv, 0, PTF_ADV_MIGRATE, self->mem + PAGES(i % 8), PAGE, 0);
+		EXPECT_EQ(-SIGBUS, ptf_try_read(self->mem + PAGES(i % 8)));
+		test_cmd_range_advise(&adv, 0, PTF_ADV_UNPOISON, self->mem, PAGES(8), 0);
+	}
+	for (i = 0; i < 8; i++) {
+		pid = ptf_child(idle, NULL);
+		test_cmd_range_advise(&adv, 0, PTF_ADV_POISON, self->mem + PAGES(i), PAGE, 0);
+		test_cmd_range_advise(&adv, 0, PTF_ADV_UNSHARE, self->mem + PAGES(i), PAGE, 0);
+		EXPECT_EQ(-SIGBUS, ptf_try_read(self->mem + PAGES(i)));
+		test_cmd_range_advise(&adv, 0, PTF_ADV_UNPOISON, self->mem + PAGES(i), PAGE, 0);
+		ptf_kill(pid);
+	}
+	EXPECT_EQ(0, ptf_wrong(self->mem, LEN, SEED));
+}
+
 TEST_HARNESS_MAIN

@@ -532,9 +532,11 @@ enum ptf_skip {
 	PTF_SKIP_SWAPPED,	/* swap, migration or device entry: EBUSY */
 	PTF_SKIP_THP,		/* a PMD leaf and no flag says how: EOPNOTSUPP */
 	PTF_SKIP_KIND,		/* kind of page the advice has no meaning for: EOPNOTSUPP */
-	PTF_SKIP_FOREIGN,	/* userfaultfd's or another session's: EBUSY */
+	PTF_SKIP_FOREIGN,	/* userfaultfd's, another session's, or kept closed by
+				 * STICKY or POISON: EBUSY
+				 */
 	PTF_SKIP_NOSPACE,	/* no swap, no memory to move to: ENOSPC */
-	PTF_SKIP_READONLY,	/* read-only mapping: EACCES */
+	PTF_SKIP_READONLY,	/* read-only mapping, or another's file: EACCES */
 	PTF_SKIP_NR = 16
 };
 
@@ -572,8 +574,15 @@ enum ptf_skip {
  * in which nothing at all could be done answers the errno of its first skipped
  * page also without it.
  *
- * PTF_ADV_PRESENT puts back what other sessions have taken, too. PTF_ADV_RESET
- * concerns all of the target, whatever the range.
+ * PTF_ADV_PRESENT puts back what other sessions have taken, too, but opens no page
+ * that is STICKY or poisoned: RESET and UNPOISON of the session that made it so end
+ * that. PTF_ADV_UNPOISON leaves alone what another session has poisoned or stashed.
+ * PTF_ADV_RESET concerns all of the target, whatever the range.
+ *
+ * UNMAP_FILE, UNMAP_FILE_COW and EVICT concern all who map the file: who may not
+ * write it, and has no CAP_SYS_ADMIN, gets EACCES. WRPROTECT, WRUNPROTECT, OLD and
+ * CLEAN have no meaning for a hint, and a hint does not keep what they did: whoever
+ * heals it decides anew.
  */
 struct ptf_ioc_range_advise {
 	__u32 size;
@@ -753,13 +762,20 @@ struct ptf_ioc_file_mappers {
 /**
  * struct ptf_ioc_file_advise - ioctl(PTF_IOC_FILE_ADVISE)
  * @size: sizeof(struct ptf_ioc_file_advise)
- * @flags: PTF_ADVISE_F_STRICT
+ * @flags: must be 0: a file is worked on page by page, and can't be all or nothing
  * @fd: a file, open for writing (what changes translations of others)
  * @advice: PTF_ADV_UNMAP_FILE, PTF_ADV_UNMAP_FILE_COW, PTF_ADV_EVICT
  * @start: first byte, page-aligned
  * @end: first byte behind, page-aligned
  * @out_done_pages: pages no longer mapped or cached
  * @out_skipped_pages: pages left alone, by enum ptf_skip
+ *
+ * Of a large folio that reaches beyond the range kernels from 6.10 on don't say
+ * whether the part inside is mapped: that part counts as done if anything of the
+ * folio was unmapped.
+ *
+ * Errors: ENODATA nothing of the range was cached or mapped; EBUSY all that was
+ * still is.
  */
 struct ptf_ioc_file_advise {
 	__u32 size;

@@ -118,10 +118,11 @@ static void run_texts(const struct run *run, const char *path, char *from,
 
 static void print_rows(const struct rows *rows, const char *path, bool merge)
 {
-	char from[4200], to[4200], words[400];
+	char from[4200], to[4200], words[400], plain[4100];
 	int wfrom = 0, wto = 0, wpages = 1, n;
 	struct run run;
 
+	path = line_name(path, plain, sizeof(plain));
 	for (int pass = 0; pass < 2; pass++) {
 		for (size_t i = 0; i < rows->n;) {
 			i = next_run(rows, i, merge, &run);

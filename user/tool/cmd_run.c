@@ -314,11 +314,16 @@ static struct json_object *record_head(struct run *r)
 	jadd(o, "seed", json_u64(r->seed));
 	jadd(o, "at", jstr(r->at));
 	for (char **p = r->cmd; *p; p++)
-		json_object_array_add(a, jstr(*p));
+		json_object_array_add(a, json_object_new_string(*p));
 	jadd(o, "cmd", a);
 	a = json_object_new_array();
-	for (size_t i = 0; i < r->specs.n; i++)
-		json_object_array_add(a, spec_json(&r->specs.v[i]));
+	for (size_t i = 0; i < r->specs.n; i++) {
+		struct json_object *spec = spec_json(&r->specs.v[i]);
+
+		/* To be found again it stays as it is, bytes of any kind. */
+		jadd(spec, "range", json_object_new_string(r->specs.v[i].range));
+		json_object_array_add(a, spec);
+	}
 	jadd(o, "rules", a);
 	jadd(o, "threads", json_u64(record_threads(r->record)));
 	jadd(o, "hits", json_u64(record_hits(r->record)));

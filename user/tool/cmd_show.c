@@ -2,6 +2,7 @@
 /*
  * ptefault show: the three layers of a range.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -31,6 +32,18 @@ static bool hides_frames(const struct ptf_session *session)
 	return !ptf_session_features(session)->out_privileged;
 }
 
+/* Of what we ask only the address can be wrong. */
+static int show_failed(struct tool *t, const struct range *r, int err)
+{
+	char text[24];
+
+	if (err != -EINVAL)
+		return tool_fail_ptf(t, NULL);
+	snprintf(text, sizeof(text), "0x%llx", (unsigned long long)r->start);
+	return tool_fail(t, text, "/proc/PID/maps lists what is",
+			 "not a user address");
+}
+
 static int show_range(struct tool *t, struct ptf_session *session,
 		      struct ptf_target *target, const struct range *r,
 		      uint32_t flags, struct json_object *pages)
@@ -39,14 +52,16 @@ static int show_range(struct tool *t, struct ptf_session *session,
 	ssize_t n;
 
 	if (!t->json && tool_flag(t, "raw")) {
-		n = ptf_session_dump(session, target, r->start, r->end, flags,
-				     stdout);
-		return n < 0 ? tool_fail_ptf(t, NULL) : DONE;
+		struct raw raw = { 0 };
+
+		n = ptf_session_query(session, target, r->start, r->end, flags,
+				      print_raw, &raw);
+		return n < 0 ? show_failed(t, r, n) : DONE;
 	}
 	n = ptf_report_create(session, target, r->start, r->end, flags,
 			      &report);
 	if (n < 0)
-		return tool_fail_ptf(t, NULL);
+		return show_failed(t, r, n);
 	if (!t->json)
 		print_report(report, !(flags & PTF_QUERY_F_PAGES));
 	for (size_t i = 0; t->json && i < report->nr_rows; i++) {

@@ -3,6 +3,7 @@
  * ptefault track: which pages a process writes.
  */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -138,6 +139,7 @@ static void show(struct tool *t, struct tracked *tr, pid_t pid, bool ended,
 		const struct range *r = &tr->written.v[i];
 		uint64_t n = (r->end - r->start) / getpagesize();
 		const char *name = name_at(maps, r->start);
+		char plain[PATH_MAX + 16];
 
 		if (t->json) {
 			struct json_object *o = json_object_new_object();
@@ -152,7 +154,8 @@ static void show(struct tool *t, struct tracked *tr, pid_t pid, bool ended,
 			       (unsigned long long)r->start,
 			       (unsigned long long)r->end,
 			       pages_text(n, pages, sizeof(pages)),
-			       name[0] ? "  " : "", name);
+			       name[0] ? "  " : "",
+			       line_name(name, plain, sizeof(plain)));
 		}
 	}
 	if (t->json) {

@@ -15,6 +15,54 @@
 /* ------------------------------------------------------------------ */
 /* For programs                                                        */
 
+/* Bytes of the UTF-8 character that @s begins with, 0 if it is none. */
+static size_t utf8(const unsigned char *s)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc0 ? 0 : s[0] < 0xe0 ? 2 :
+		   s[0] < 0xf0 ? 3 : s[0] < 0xf8 ? 4 : 0;
+	uint32_t c;
+
+	if (n < 2)
+		return n;
+	c = s[0] & (0x7f >> n);
+	for (size_t i = 1; i < n; i++) {
+		/* The end of the string is none either. */
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (s[i] & 0x3f);
+	}
+	return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ?
+	       0 : n;
+}
+
+struct json_object *jstr(const char *s)
+{
+	static const char bad[] = "\xef\xbf\xbd";
+	const unsigned char *from = (const unsigned char *)s;
+	struct json_object *o;
+	char *clean, *to;
+	size_t n;
+
+	while (*from && (n = utf8(from)))
+		from += n;
+	if (!*from)
+		return json_object_new_string(s);
+	clean = malloc(3 * strlen(s) + 1);
+	if (!clean)
+		return NULL;
+	to = clean;
+	for (from = (const unsigned char *)s; *from;) {
+		n = utf8(from);
+		memcpy(to, n ? (const char *)from : bad, n ? n : 3);
+		to += n ? n : 3;
+		from += n ? n : 1;
+	}
+	o = json_object_new_string_len(clean, to - clean);
+	free(clean);
+	return o;
+}
+
 struct json_object *json_hex(uint64_t value)
 {
 	char buf[24];
@@ -183,6 +231,54 @@ static void word(char *buf, size_t len, const char *w)
 
 	if (at < len)
 		snprintf(buf + at, len - at, "%s%s", at ? ", " : "", w);
+}
+
+const char *line_name(const char *name, char *buf, size_t len)
+{
+	size_t at = 0;
+
+	for (; *name && at + 5 < len; name++) {
+		if (*name == '\n')
+			at += snprintf(buf + at, len - at, "\\012");
+		else
+			buf[at++] = *name;
+	}
+	buf[at] = 0;
+	return buf;
+}
+
+int print_raw(const struct ptf_row *row, const struct ptf_vma *vma,
+	      const char *name, void *raw)
+{
+	char text[4 * PATH_MAX], line[4 * PATH_MAX], times[32] = "";
+	struct raw *r = raw;
+
+	if (row->nr_pages != 1)
+		snprintf(times, sizeof(times), " x %llu",
+			 (unsigned long long)row->nr_pages);
+	if (!vma) {
+		printf("VMA: VA:0x%llx -> nothing%s\n",
+		       (unsigned long long)row->start, times);
+		return 0;
+	}
+	name = line_name(name, line, sizeof(line));
+	if (!r->have_vma || r->vma_start != vma->start) {
+		ptf_vma_text(vma, name, text, sizeof(text));
+		printf("VMA: VA:0x%llx -> %s\n",
+		       (unsigned long long)vma->start, text);
+		r->have_vma = true;
+		r->vma_start = vma->start;
+	}
+	if (vma->flags & PTF_VMA_FILE) {
+		ptf_row_filemap_text(row, text, sizeof(text));
+		printf("Filemap: %s:0x%llx -> %s%s\n", name[0] ? name : "file",
+		       (unsigned long long)(vma->offset + row->start - vma->start),
+		       text, times);
+	}
+	ptf_row_pte_text(row, text, sizeof(text));
+	printf("PTE: VA:0x%llx -> %s%s\n", (unsigned long long)row->start, text,
+	       times);
+	return 0;
 }
 
 const char *pages_text(uint64_t pages, char *buf, size_t len)
@@ -550,7 +646,9 @@ static void print_mapping(const struct ptf_report *report, size_t from,
 {
 	const struct ptf_row *rows = report->rows;
 	const struct ptf_vma *vma = ptf_report_vma(report, &rows[from]);
-	const char *name = ptf_report_name(report, &rows[from]);
+	char plain[PATH_MAX + 16];
+	const char *name = line_name(ptf_report_name(report, &rows[from]),
+				     plain, sizeof(plain));
 	struct widths w = { 0 };
 	struct run run;
 	struct line l;

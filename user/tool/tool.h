@@ -148,11 +148,22 @@ void print_report(const struct ptf_report *report, bool merge);
 /* "1 page", "12 pages" */
 const char *pages_text(uint64_t pages, char *buf, size_t len);
 const char *folio_words(uint64_t flags, char *buf, size_t len);
+/* A name as a part of a line: a newline in it is \012, as in maps. */
+const char *line_name(const char *name, char *buf, size_t len);
+/* For a query: rows as plain lines on stdout, the VMA's before its pages'. */
+struct raw {
+	uint64_t vma_start;
+	bool have_vma;
+};
 
-static inline struct json_object *jstr(const char *s)
-{
-	return json_object_new_string(s);
-}
+int print_raw(const struct ptf_row *row, const struct ptf_vma *vma,
+	      const char *name, void *raw);
+
+/*
+ * A string for programs: JSON is UTF-8, and names of files are any bytes. What is
+ * not UTF-8 becomes U+FFFD, a byte each.
+ */
+struct json_object *jstr(const char *s);
 
 static inline void jadd(struct json_object *o, const char *key,
 			struct json_object *value)

@@ -12,6 +12,9 @@
 
 #include "tool.h"
 
+/* With five levels of page tables; with four it is less. */
+#define USER_END (1ULL << 56)
+
 /* ------------------------------------------------------------------ */
 /* Numbers                                                             */
 
@@ -135,7 +138,8 @@ static bool addr_len(const char *text, struct range *out)
 		return false;
 	if (plus && !arg_number(plus + 1, true, &len))
 		return false;
-	out->end = out->start + len;
+	if (__builtin_add_overflow(out->start, len, &out->end))
+		out->end = UINT64_MAX;
 	return true;
 }
 
@@ -327,6 +331,10 @@ int arg_ranges(struct tool *t, struct ptf_target *target, const char *text,
 	if (!text[0])
 		return tool_usage(t, "an empty RANGE");
 	if (start_end(text, &r) || addr_len(text, &r)) {
+		/* The kernel's half, vsyscall too, or nobody's. */
+		if (r.start >= USER_END || r.end > USER_END)
+			return tool_fail(t, text, "/proc/PID/maps lists what is",
+					 "not a user address");
 		if (r.end <= r.start)
 			return tool_fail(t, text, NULL, r.end == r.start ?
 					 "an empty range" :

@@ -173,6 +173,22 @@ static int stay(struct tool *t, struct ptf_session *session,
 	return DONE;
 }
 
+/* Nothing at all could be done: the file side's words for it. */
+static int file_failed(struct tool *t, const char *path, unsigned int advice,
+		       int err)
+{
+	if (err == ENODATA && advice == PTF_ADV_EVICT)
+		return tool_fail(t, path, "`ptefault file` shows what is",
+				 "filemap: nothing of that is in the page cache [ENODATA]");
+	if (err == ENODATA)
+		return tool_fail(t, path, "`ptefault file --mappers` shows who does",
+				 "filemap: nobody maps any of that [ENODATA]");
+	if (err == EBUSY)
+		return tool_fail(t, path, "sync it, and try again when who uses it is done",
+				 "filemap: all of that is in use or under writeback [EBUSY]");
+	return tool_fail_ptf(t, path);
+}
+
 /* advise --file PATH [RANGE] ADVICE: the file side, in every mapper. */
 static int advise_file(struct tool *t, unsigned int advice, uint32_t flags)
 {
@@ -182,6 +198,8 @@ static int advise_file(struct tool *t, unsigned int advice, uint32_t flags)
 	struct range range;
 	int ret, fd;
 
+	if (tool_flag(t, "pid"))
+		return tool_usage(t, "--file or -p PID, not both: it is for whoever maps the file");
 	if (t->argc > 2)
 		return tool_usage(t, "one range of a file at a time");
 	if (t->cmd)
@@ -199,7 +217,9 @@ static int advise_file(struct tool *t, unsigned int advice, uint32_t flags)
 	}
 	if (ptf_session_file_advise(session, fd, range.start, range.end,
 				    advice, flags, &r)) {
-		ret = tool_fail_ptf(t, path);
+		ret = file_failed(t, path, advice, ptf_failure_last()->err);
+	} else if (!r.done_pages) {
+		ret = file_failed(t, path, advice, ENODATA);
 	} else if (t->json) {
 		t->out = json_result(&r);
 		jadd(t->out, "version", json_object_new_int(1));
@@ -281,7 +301,9 @@ static int run(struct tool *t)
 	} else if (remembers(advice, flags) && sum.r.done_pages) {
 		fflush(stdout);
 		if (!t->json)
-			tool_note(t, "staying until every page is back; Ctrl-C puts them back now");
+			tool_note(t, "staying%s; Ctrl-C ends it: then no page faults on purpose any more",
+				  advice == PTF_ADV_STASH ?
+				  " until every page is back" : "");
 		ret = stay(t, session, target);
 	}
 out:

@@ -40,10 +40,12 @@ static int read_spec(struct tool *t, struct spec *s)
 		if (value &&
 		    !spec_set(s, opts[i].name, opts[i].arg ? value : NULL, why,
 			      sizeof(why)))
-			return tool_usage(t, "--%s", why);
+			return tool_usage(t, "--%s: %s", opts[i].name, why);
 	}
 	if (!s->rule.action)
 		return tool_usage(t, "which --action?");
+	if (!spec_whole(s, why, sizeof(why)))
+		return tool_usage(t, "--%s", why);
 	return DONE;
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <netlink/genl/ctrl.h>
@@ -238,6 +239,22 @@ static int add_rules(struct tool *t, struct monitor *m)
 	return ret;
 }
 
+/* Of a process that has ended nothing will ever come. */
+static int is_there(struct tool *t, pid_t pid)
+{
+	int fd = syscall(SYS_pidfd_open, pid, 0);
+	char text[32];
+
+	if (fd >= 0) {
+		close(fd);
+		return DONE;
+	}
+	snprintf(text, sizeof(text), "process %d", (int)pid);
+	return tool_fail(t, text, errno == EINVAL ? "a thread is no process" :
+			 NULL, "%s [%s]", strerror(errno),
+			 strerrorname_np(errno));
+}
+
 static int follow(struct tool *t, struct monitor *m, struct nl_sock *sk,
 		  int signals)
 {
@@ -290,6 +307,8 @@ static int run(struct tool *t)
 		return tool_usage(t, "--count '%s' is no number", text);
 	if (tool_flag(t, "pid"))
 		ret = arg_pid(t, &m.pid);
+	if (ret == DONE && m.pid)
+		ret = is_there(t, m.pid);
 	if (ret != DONE)
 		return ret;
 	sigemptyset(&set);

@@ -28,6 +28,8 @@ struct spec *spec_new(struct specs *s);
 /* KEY[=VALUE] of it. Answers false with @why. */
 bool spec_set(struct spec *spec, const char *key, const char *value, char *why,
 	      size_t len);
+/* Is it all there, and does it fit together? Answers false with @why. */
+bool spec_whole(const struct spec *spec, char *why, size_t len);
 /* RANGE:KEY=VALUE,...; appends. DONE, or USAGE with the words said. */
 int spec_parse(struct tool *t, const char *text, struct specs *out);
 /*

@@ -44,9 +44,22 @@ static bool set_number(const char *value, uint64_t *out, char *why, size_t len)
 
 static bool set_action(struct spec *s, const char *value, char *why, size_t len)
 {
+	size_t name = strcspn(value, "=");
 	struct ptf_action a;
 
-	if (ptf_action_parse(value, &a)) {
+	if (ptf_action_parse(value, &a) ||
+	    (a.action == PTF_ACT_DELAY && !a.value)) {
+		for (unsigned int i = PTF_ACT_DELAY; i <= PTF_ACT_OOM; i++) {
+			if ((i != PTF_ACT_DELAY && i != PTF_ACT_RETRY &&
+			     i != PTF_ACT_OOM) || !value[name] ||
+			    strlen(ptf_action_name(i)) != name ||
+			    strncasecmp(ptf_action_name(i), value, name))
+				continue;
+			snprintf(why, len, "'%s': %s", value, i == PTF_ACT_DELAY ?
+				 "a delay is from 1ns to 60s" :
+				 "a number up to 1000000");
+			return false;
+		}
 		snprintf(why, len, "no action '%s'; there are count, notify, delay=NS, sigbus, sigsegv, hwpoison, retry=N, oom=N, hold, handler=NAME",
 			 value);
 		return false;
@@ -100,7 +113,7 @@ bool spec_set(struct spec *s, const char *key, const char *value, char *why,
 	if (!strcmp(key, "passive") || !strcmp(key, "quiet") ||
 	    !strcmp(key, "per-thread") || !strcmp(key, "per_thread")) {
 		if (value) {
-			snprintf(why, len, "%s takes no value", key);
+			snprintf(why, len, "takes no value");
 			return false;
 		}
 		s->rule.flags |= key[1] == 'a' ? PTF_RULE_F_PASSIVE :
@@ -109,7 +122,7 @@ bool spec_set(struct spec *s, const char *key, const char *value, char *why,
 		return true;
 	}
 	if (!value || !value[0]) {
-		snprintf(why, len, "%s needs a value", key);
+		snprintf(why, len, "needs a value");
 		return false;
 	}
 	if (!strcmp(key, "action"))
@@ -134,23 +147,36 @@ bool spec_set(struct spec *s, const char *key, const char *value, char *why,
 		s->rule.order = order;
 		if (order <= UINT32_MAX)
 			return true;
-		snprintf(why, len, "order %s is too large", value);
+		snprintf(why, len, "'%s' is too large", value);
 		return false;
 	}
 	if (!strcmp(key, "on")) {
 		if (!ptf_access_parse(value, &s->rule.access))
 			return true;
-		snprintf(why, len, "on '%s': letters of rwx", value);
+		snprintf(why, len, "'%s' is no access: letters of rwx", value);
 		return false;
 	}
 	if (!strcmp(key, "from")) {
 		if (!ptf_origin_parse(value, &s->rule.origin))
 			return true;
-		snprintf(why, len, "from '%s': user, kernel or any", value);
+		snprintf(why, len, "'%s' is nobody: user, kernel or any", value);
 		return false;
 	}
-	snprintf(why, len, "no key '%s'; there are action, on, from, tid, after, interval, times, probability, seed, order, passive, quiet, per-thread",
-		 key);
+	snprintf(why, len, "no such key; there are action, on, from, tid, after, interval, times, probability, seed, order, passive, quiet, per-thread");
+	return false;
+}
+
+bool spec_whole(const struct spec *s, char *why, size_t len)
+{
+	if (!s->rule.action)
+		snprintf(why, len, "no action");
+	else if (s->rule.flags & PTF_RULE_F_QUIET &&
+		 (s->rule.action == PTF_ACT_NOTIFY ||
+		  s->rule.action == PTF_ACT_HOLD))
+		snprintf(why, len, "quiet: nothing would be left of %s",
+			 ptf_action_name(s->rule.action));
+	else
+		return true;
 	return false;
 }
 
@@ -198,14 +224,14 @@ int spec_parse(struct tool *t, const char *text, struct specs *out)
 		if (value)
 			*value++ = 0;
 		if (!spec_set(s, word, value, why, sizeof(why))) {
-			ret = tool_usage(t, "rule '%s': %s", text, why);
+			ret = tool_usage(t, "rule '%s': %s: %s", text, word, why);
 			goto out;
 		}
 	}
 	if (!s->range)
 		ret = tool_fail(t, NULL, NULL, "out of memory");
-	else if (!s->rule.action)
-		ret = tool_usage(t, "rule '%s' has no action=", text);
+	else if (!spec_whole(s, why, sizeof(why)))
+		ret = tool_usage(t, "rule '%s': %s", text, why);
 out:
 	free(copy);
 	return ret;
@@ -239,13 +265,13 @@ static int plan_rule(struct tool *t, const char *path, size_t nr,
 			text = NULL;
 		}
 		if (!spec_set(s, key, text, why, sizeof(why)))
-			return tool_fail(t, path, NULL, "rule %zu: %s", nr,
-					 why);
+			return tool_fail(t, path, NULL, "rule %zu: %s: %s", nr,
+					 key, why);
 	}
 	if (!s->range || !s->range[0])
-		return tool_fail(t, path, NULL, "rule %zu has no range", nr);
-	if (!s->rule.action)
-		return tool_fail(t, path, NULL, "rule %zu has no action", nr);
+		return tool_fail(t, path, NULL, "rule %zu: no range", nr);
+	if (!spec_whole(s, why, sizeof(why)))
+		return tool_fail(t, path, NULL, "rule %zu: %s", nr, why);
 	return DONE;
 }
 

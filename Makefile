@@ -6,6 +6,8 @@ PREFIX ?= /usr/local
 BUILD := build
 KERNEL ?= 6.1
 KERNELS ?= 6.1 6.12 7.3 debug
+BUILT := \( $(foreach p,*.o *.ko *.mod *.mod.c *.symvers .*.cmd .*.d modules.order,-name '$(p)' -o) \
+	-name '*.gcno' -o -name '*.gcda' \)
 # where the running kernel has headers the module is built against those
 KDIR ?= $(wildcard /lib/modules/$(shell uname -r)/build)
 
@@ -74,7 +76,13 @@ install: user ## install library, command, manual pages (DESTDIR, PREFIX)
 	@$(MAKE) --no-print-directory -C user install
 
 modules_install: ## install ptefault.ko for the running kernel (DESTDIR)
+ifneq ($(KDIR),)
 	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) modules_install
+else
+	@printf '%s\n' 'modules_install: no headers of the running kernel ($(shell uname -r)), so no module for it;' \
+		'install linux-headers-$(shell uname -r), or say KDIR=/path/to/build' >&2
+	@false
+endif
 
 uninstall: ## remove what install put there
 	@$(MAKE) --no-print-directory -C user uninstall
@@ -88,3 +96,6 @@ dist: ## a source archive, build/ptefault-VERSION.tar.gz
 
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
+	@# what Kbuild leaves beside the sources when it builds for KDIR
+	@find . -maxdepth 1 -type f $(BUILT) -delete
+	@find module -type f $(BUILT) -delete

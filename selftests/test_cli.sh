@@ -81,6 +81,10 @@ try show -p "$pid" 0x1000+0
 is "an empty range" 1 'empty range' 2
 try show -p "$pid" 0x2000-0x1000
 is "a range backwards" 1 'before the start' 2
+for range in 0xffffffffff600000 0xfffffffffffff000 0x800000000000 0x1000+0xffffffffffffffff; do
+	try show -p "$pid" $range
+	is "$range is nobody's" 1 'not a user address' 2
+done
 try show -p "$pid" 0x10000
 is "a hole" 0 '^VMA: +VA:0x10000 -> nothing' 1
 try show -p "$pid" 0x10000 --json
@@ -160,6 +164,9 @@ try advise -p "$pid" 0x10000+64K notpresent
 is "a hole alone" 1 'ENOMEM' 2
 try advise -p "$pid" '[vdso]' notpresent
 is "vdso" 1 'EOPNOTSUPP' 2
+try advise -p "$pid" '[vdso]' "$start" notpresent
+is "vdso, and something else" 0 '^0x[0-9a-f]+-0x[0-9a-f]+: 0 pages changed' 1
+try advise -p "$pid" "$start" present
 try advise -p "$pid" "$heap" notpresent --strict
 is "strict over pages that are not there" 1 'ENODATA' 2
 try advise -p "$pid" "$heap" notpresent -- sh -c "'$ptefault' --json stat >'$out/inner'; exit 7"
@@ -221,6 +228,39 @@ is "file: a folder" 1 'ENODEV' 2
 mkfifo "$out/pipe"
 try file "$out/pipe"
 is "file: a pipe" 1 'ENODEV' 2
+
+# What nothing can be done to is no success.
+sync
+for ((i = 0; i < 20; i++)); do
+	try advise --file "$dir/cli-file" evict
+	[ "$rc" = 0 ] || break
+	sleep 0.2
+done
+is "evict, and again" 1 'cli-file: filemap: nothing of that is in the page cache \[ENODATA\] \(.ptefault file' 2
+cat "$dir/cli-file" >/dev/null
+try advise --file "$dir/cli-file" unmap_file
+is "unmap what nobody maps" 1 'cli-file: filemap: nobody maps any of that \[ENODATA\]' 2
+
+# Names are any bytes but these two.
+odd=$out/$'a\nb\377c\303\251'
+cp "$(command -v sleep)" "$odd"
+"$odd" 1000 &
+odd_pid=$!
+for ((i = 0; i < 50; i++)); do
+	grep -q 'a\\012b' /proc/$odd_pid/maps && break
+	sleep 0.1
+done
+for args in "show -p $odd_pid" "show -p $odd_pid --raw" "file"; do
+	# shellcheck disable=SC2086 # words
+	case $args in file) try file "$odd" ;; *) try $args ;; esac
+	is "a newline in a name: ${args//$odd_pid/PID}" 0 '^Filemap: .*a\\012b' 1
+	check "and no row is broken" "$(grep -cvE '^(VMA:|Filemap:|PTE:|$|/.*page cache)' "$out/1")" = 0
+	# shellcheck disable=SC2086 # words
+	case $args in file) try --json file "$odd" ;; *) try --json $args ;; esac
+	iconv -f UTF-8 -t UTF-8 "$out/1" >/dev/null 2>&1 && grep -q $'a\\\\nb\357\277\275c\303\251"' "$out/1"
+	ok "and JSON is UTF-8" $?
+done
+kill $odd_pid
 
 # Who may, and who is there.
 true &

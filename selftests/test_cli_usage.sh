@@ -55,6 +55,8 @@ for advice in dontneed MADV_FREE Poison ptf_adv_unmap_file_cow hwpoison; do
 	try advise -p 1 '[heap]' "$advice"
 	is "$advice needs --unchecked" 1 '--unchecked' 2
 done
+try advise --file /etc/passwd -p 1 evict
+is "advice on a file, and a process" 2 'not both' 2
 try walk -p 1 12z
 is "walk to no address" 2 'is no address' 2
 try file

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -195,6 +196,7 @@ static int advise_file(struct tool *t, unsigned int advice, uint32_t flags)
 	struct ptf_advise_result r = { .size = sizeof(r) };
 	const char *path = tool_opt(t, "file");
 	struct ptf_session *session;
+	char label[PATH_MAX];
 	struct range range;
 	int ret, fd;
 
@@ -226,7 +228,7 @@ static int advise_file(struct tool *t, unsigned int advice, uint32_t flags)
 		jadd(t->out, "file", jstr(path));
 		jadd(t->out, "advice", jstr(ptf_advice_name(advice)));
 	} else {
-		print_result(path, &r);
+		print_result(line_name(path, label, sizeof(label)), &r);
 	}
 	close(fd);
 out:

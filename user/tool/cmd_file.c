@@ -118,11 +118,10 @@ static void run_texts(const struct run *run, const char *path, char *from,
 
 static void print_rows(const struct rows *rows, const char *path, bool merge)
 {
-	char from[4200], to[4200], words[400], plain[4100];
+	char from[4200], to[4200], words[400];
 	int wfrom = 0, wto = 0, wpages = 1, n;
 	struct run run;
 
-	path = line_name(path, plain, sizeof(plain));
 	for (int pass = 0; pass < 2; pass++) {
 		for (size_t i = 0; i < rows->n;) {
 			i = next_run(rows, i, merge, &run);
@@ -284,12 +283,15 @@ static int run(struct tool *t)
 		jadd(t->out, "cached_pages", json_u64(info.cached_pages));
 		jadd(t->out, "rows", a);
 	} else {
+		char path[4100];
+
+		line_name(t->argv[0], path, sizeof(path));
 		printf("%s: %llu bytes, %llu of %llu pages in the page cache\n",
-		       t->argv[0], (unsigned long long)info.bytes,
+		       path, (unsigned long long)info.bytes,
 		       (unsigned long long)info.cached_pages,
 		       (unsigned long long)((info.bytes + getpagesize() - 1) /
 					    getpagesize()));
-		print_rows(&rows, t->argv[0], !(flags & PTF_QUERY_F_PAGES));
+		print_rows(&rows, path, !(flags & PTF_QUERY_F_PAGES));
 	}
 	if (tool_flag(t, "mappers"))
 		ret = mappers(t, session, fd, &r);

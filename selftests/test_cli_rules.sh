@@ -93,11 +93,21 @@ try inject '[heap]' --action sigbus
 is "without a process" 2 'which process' 2
 for bad in '--action explode' '--action delay' '--action sigbus --on q' '--action sigbus --from me' \
 	'--action sigbus --probability 0' '--action sigbus --probability 1.5' \
-	'--action sigbus --after x' '--action sigbus --tid 0' '--action handler='; do
+	'--action sigbus --after x' '--action sigbus --tid 0' '--action handler=' \
+	'--action delay=0' '--action delay=61s' '--action notify --quiet' '--action hold --quiet' \
+	'--action count --every --once' '--action count --every --passive'; do
 	# shellcheck disable=SC2086 # words
 	try inject -p "$pid" '[heap]' $bad
 	is "inject $bad" 2 '^usage: ' 2
 done
+try inject -p "$pid" "$buf" --action sigbus --probability 150%
+is "which option is wrong" 2 "^ptefault: inject: --probability: '150%' is no probability" 2
+try inject -p "$pid" "$buf" --action delay=0
+is "a delay of nothing" 2 "^ptefault: inject: --action: 'delay=0': a delay is from" 2
+try inject -p "$pid" "$buf" --action notify --quiet
+is "a notice that is quiet" 2 '^ptefault: inject: --quiet: nothing would be left of notify' 2
+try inject -p "$pid" 0xffffffffff600000 --action count
+is "vsyscall" 1 'not a user address' 2
 try inject -p "$pid" 0x1000+0 --action count
 is "an empty range" 1 'empty range' 2
 try inject -p "$pid" "$((buf + 1))" --action count
@@ -106,6 +116,9 @@ try inject -p "$pid" "$buf" --action handler=nosuch
 is "a handler that is not there" 1 'ENOENT' 2
 try inject -p "$pid" "$buf" --action count --tid 2147483647
 is "a thread that is not there" 1 'ESRCH' 2
+rc=0
+timeout $((20 * slow)) "$ptefault" monitor -p 2147483647 >"$out/1" 2>"$out/2" || rc=$?
+is "monitor of a process that is not there" 1 'process 2147483647: .*ESRCH' 2
 try monitor "$buf"
 is "monitor of a range of nobody" 2 'which process' 2
 try rules
@@ -194,6 +207,69 @@ check "who is held goes on when we are killed" "$answer" = ok
 begin "$buf" --action sigbus --tid main --probability 50% --seed 3
 end INT
 is "a thread, a probability, a seed" 0 'matched 0, took 0' 1
+
+# ---------------------------------------------------------------------
+# Which accesses fault: those that a rule chooses from, or the first.
+
+# As it is printed, with this process and address for theirs.
+example() {
+	sed -n -e 's/\\-/-/g' -e "s/^ *# ptefault inject -p 1234 //p" "$1" | grep -- "$2" |
+		sed "s/^0x[0-9a-f]*/$buf/"
+}
+top=${PTF_TOP:-$dir/../..}
+read -r -a words < <(example "$top/README.md" sigbus)
+check "the README has an example" ${#words[@]} -gt 4
+begin "${words[@]}"
+answers=
+for access in w r w w; do
+	ask "$access 0"
+	answers+="$answer "
+done
+check "the README's: the third write" "$answers" = "ok ok ok SIGBUS "
+if [ "$answer" = SIGBUS ]; then end; else end INT; fi
+is "and that was it" 0 'sigbus: matched 3, took 1$' 1
+try show -p "$pid" "$buf"
+check "nothing is sticky behind it" "$(grep -c sticky "$out/1")" = 0
+head -c 262144 /dev/zero >"$out/data.db"
+ask "m $out/data.db"
+check "a file is mapped" "$answer" = ok
+for ((i = 0; i < 3; i++)); do ask 'w 0'; done
+read -r -a words < <(example "$top/user/man/ptefault.8" data.db)
+check "the manual has one" ${#words[@]} -gt 4
+begin "${words[@]}"
+for access in w r w w r w w w; do ask "$access 0"; done
+end INT
+is "the manual's: each third write" 0 'delay: matched 6, took 2$' 1
+ask m
+
+begin "$buf" --action sigbus --from kernel
+ask 'r 0'
+ask 's 0'
+check "the program's accesses don't use the kernel's up" "$answer" = error
+end INT
+begin "$buf" --action sigbus --on w --once
+ask 'r 0'
+ask 'w 0'
+check "--once: but its first" "$answer" = ok
+end INT
+is "--once: which was another" 0 'sigbus: matched 0, took 0$' 1
+begin "$buf+8K" --action count --every
+for page in 0 1 0 1 0; do ask "r $page"; done
+end INT
+is "--every: each access" 0 'count: matched 5, took 5$' 1
+begin "$buf" --action count
+for ((i = 0; i < 3; i++)); do ask 'r 0'; done
+end INT
+is "and without it the first" 0 'count: matched 1, took 1$' 1
+begin "$buf" --action sigbus
+ask 'r 0'
+first=$answer
+ask 'w 0'
+check "but an outcome leaves it as it is" "$first $answer" = "SIGBUS SIGBUS"
+end INT
+begin '[vdso]' --action count --after 2
+end INT
+is "what can't fault each time is said" 0 'only the first access of each page faults' 2
 
 # ---------------------------------------------------------------------
 # rules asks the sessions themselves.

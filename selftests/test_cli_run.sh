@@ -167,6 +167,8 @@ try run --at work --rule 'victim#2:action=sigbus,on=x' -- "$victim" threads
 is "its text is its end, too" 135 'sigbus: matched [1-9]' 2
 try run --at work --rule "$victim:action=notify,on=w" --json -- "$victim" threads
 is "each page once" 7 '"matches":256,"hits":256,.*"events":25[67],"lost":0' 1
+try run --at work --rule "$victim:action=notify,on=w,every" --json -- "$victim" threads
+is "each write, if asked for" 7 '"every":true,"matches":(7[6-9][0-9]|[89][0-9][0-9]|[0-9]{4}),' 1
 try run --at main --rule 'victim:action=count,on=w' --rule 'victim#2:action=count,order=9,on=x,from=user' \
 	--json -- "$victim" threads
 is "several rules" 7 '"rules":\[\{"range":"victim",.*\},\{"range":"victim#2",.*"order":9' 1

@@ -3,7 +3,8 @@
  * A program for the command's tests to work on: it touches the pages that it is
  * told to, one line of stdin at a time, and says what came of it.
  *
- *	victim		r N, w N: read or write page N of buf; s N: write(2) from it; q: quit
+ *	victim		r N, w N: read or write page N of buf; s N: write(2) from it; q: quit;
+ *			m FILE: of that file from now on, mapped shared; m: of buf again
  *	victim threads	four threads write 64 pages each, three times; exits with 7
  *	victim spin N	touches all of buf N times and tells its sum
  *
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define PAGE 4096
@@ -26,6 +28,7 @@
 char buf[THREADS * PAGES * PAGE] __attribute__((aligned(PAGE))) = "x";
 
 static sigjmp_buf back;
+static char *area = buf;
 
 static void on_signal(int sig)
 {
@@ -35,7 +38,7 @@ static void on_signal(int sig)
 /* noinline: a breakpoint is set here. */
 __attribute__((noinline)) void touch(char what, int page)
 {
-	volatile char *p = buf + page * PAGE;
+	volatile char *p = area + page * PAGE;
 
 	if (what == 'w')
 		*p = 1;
@@ -52,13 +55,30 @@ static const char *try(char what, int page)
 		return sig == SIGBUS ? "SIGBUS" : "SIGSEGV";
 	if (what == 's') {
 		fd = open("/dev/shm/victim", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-		n = write(fd, buf + page * PAGE, 16);
+		n = write(fd, area + page * PAGE, 16);
 		close(fd);
 		unlink("/dev/shm/victim");
 		return n == 16 ? "ok" : "error";
 	}
 	touch(what, page);
 	return "ok";
+}
+
+static const char *map(const char *path)
+{
+	int fd;
+
+	if (!*path) {
+		area = buf;
+		return "ok";
+	}
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	area = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (area != MAP_FAILED)
+		return "ok";
+	area = buf;
+	return "error";
 }
 
 static void *worker(void *arg)
@@ -88,7 +108,7 @@ int main(int argc, char **argv)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
 	unsigned long sum = 0;
-	char line[64];
+	char line[256];
 
 	memset(buf, 1, sizeof(buf));
 	if (argc > 1 && !strcmp(argv[1], "threads"))
@@ -105,7 +125,9 @@ int main(int argc, char **argv)
 	printf("buf %p\n", (void *)buf);
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin) && line[0] != 'q') {
-		puts(try(line[0], atoi(line + 1)));
+		line[strcspn(line, "\n")] = 0;
+		puts(line[0] == 'm' ? map(line + 1 + (line[1] == ' ')) :
+				      try(line[0], atoi(line + 1)));
 		fflush(stdout);
 	}
 	return 0;

@@ -24,6 +24,8 @@ static const struct tool_opt opts[] = {
 	{ "probability", "P", "take one with this probability, 0 to 1 or in %", 0 },
 	{ "seed", "S", "of the probability", 0 },
 	{ "order", "N", "of rules that match the lowest is taken", 0 },
+	{ "every", NULL, "each access of the range faults, not each page's first", 0 },
+	{ "once", NULL, "each page's first access faults, and no other", 0 },
 	{ "per-thread", NULL, "count for each thread by itself", 0 },
 	{ "passive", NULL, "leave pages that are present alone", 0 },
 	{ "quiet", NULL, "count hits, and tell nobody", 0 },
@@ -46,6 +48,10 @@ static int read_spec(struct tool *t, struct spec *s)
 		return tool_usage(t, "which --action?");
 	if (!spec_whole(s, why, sizeof(why)))
 		return tool_usage(t, "--%s", why);
+	/* An access that the rule lets pass would use up what the page has. */
+	if (spec_chooses(s) && !s->once &&
+	    !(s->rule.flags & PTF_RULE_F_PASSIVE))
+		s->every = true;
 	return DONE;
 }
 
@@ -150,7 +156,7 @@ static int inject_into(struct tool *t, struct ptf_session *session,
 		ret = tool_fail_ptf(t, NULL);
 	if (ret != DONE)
 		goto out;
-	say_armed(t, target, pages);
+	say_armed(t, target, pages + rules.pages);
 	ret = stay(t, &ev, target, &rules, specs, signals);
 	/*
 	 * Not left to the session's end: who looks at our rules this moment
@@ -161,6 +167,7 @@ static int inject_into(struct tool *t, struct ptf_session *session,
 	events_let_go(&ev);
 	rules_count(session, &rules);
 	ptf_rule_delete_all(session);
+	rules_release(session, target, &rules);
 	if (t->json)
 		close_json(t, &rules, specs, &ev);
 	else
@@ -215,8 +222,13 @@ static const struct verb inject = {
 		"end of the process, or when every --times is spent. A thread that is held goes\n"
 		"on with SIGUSR1, or when we end.\n"
 		"\n"
+		"A rule that chooses (by --on, --from, --tid, --after, --interval, --probability or\n"
+		"more than one of --times) is asked at each access of its range, which costs two\n"
+		"traps; with --once only at the first access of each page. Any other rule takes\n"
+		"that first access, or with --every each.\n"
+		"\n"
 		"  ptefault inject -p 1234 [heap] --action sigbus --on w --after 3 --times 1\n"
-		"  ptefault inject -p 1234 libc.so.6 --action delay=2ms --probability 0.1 --seed 7\n",
+		"  ptefault inject -p 1234 libc.so.6 --action delay=2ms --probability 0.1 --once\n",
 	.opts = opts,
 	.order = 50,
 	.run = run,

@@ -462,8 +462,8 @@ static const struct verb run_verb = {
 	.args = "-- CMD",
 	.what = "run a program under rules or chaos, record and replay",
 	.more = "SPEC is RANGE:action=ACT and, with commas between, on=rwx from=user|kernel|any\n"
-		"tid=N|main after=N interval=N times=N probability=P seed=S order=N passive quiet\n"
-		"per-thread; ACT is count notify delay=NS sigbus sigsegv hwpoison retry=N oom=N\n"
+		"tid=N|main after=N interval=N times=N probability=P seed=S order=N every passive\n"
+		"quiet per-thread; ACT is count notify delay=NS sigbus sigsegv hwpoison retry=N oom=N\n"
 		"hold handler=NAME. Ranges are looked up when the program comes to the point that\n"
 		"--at names. Exits as CMD did (128 + signal); the report goes to stderr.\n"
 		"\n"

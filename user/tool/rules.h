@@ -16,6 +16,8 @@ struct spec {
 	char handler[PTF_HANDLER_NAME_LEN];
 	bool main_thread;	/* tid=main */
 	bool seeded;
+	bool every;		/* each access of the range is to fault */
+	bool once;		/* each page once, as arming does it */
 };
 
 struct specs {
@@ -59,12 +61,25 @@ struct placed {
 struct rules {
 	struct placed *v;
 	size_t n;
+	uint64_t pages;		/* hints that arming finds there already */
+	bool sticky;
 };
 
-/* Finds the ranges of @s in the target and adds the rules, unarmed. */
+/*
+ * Is it about some accesses and not about others, so that a page's first one need
+ * not be the one that matters?
+ */
+bool spec_chooses(const struct spec *spec);
+/*
+ * Finds the ranges of @s in the target and adds the rules, unarmed. What is to
+ * fault on each access does so from here on.
+ */
 int specs_place(struct tool *t, struct ptf_session *session,
 		struct ptf_target *target, const struct specs *s,
 		struct rules *out);
+/* No access faults any more because of them. They are disarmed. */
+void rules_release(struct ptf_session *session, struct ptf_target *target,
+		   const struct rules *r);
 /* Reads the counters. False if the module does not answer. */
 bool rules_count(struct ptf_session *session, struct rules *r);
 /* Is there one that ends, and have all of those done what they may? */

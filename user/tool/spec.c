@@ -4,6 +4,7 @@
  * table of keys for all three.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -110,6 +111,14 @@ bool spec_set(struct spec *s, const char *key, const char *value, char *why,
 {
 	uint64_t order;
 
+	if (!strcmp(key, "every") || !strcmp(key, "once")) {
+		if (value) {
+			snprintf(why, len, "takes no value");
+			return false;
+		}
+		*(key[0] == 'e' ? &s->every : &s->once) = true;
+		return true;
+	}
 	if (!strcmp(key, "passive") || !strcmp(key, "quiet") ||
 	    !strcmp(key, "per-thread") || !strcmp(key, "per_thread")) {
 		if (value) {
@@ -162,7 +171,7 @@ bool spec_set(struct spec *s, const char *key, const char *value, char *why,
 		snprintf(why, len, "'%s' is nobody: user, kernel or any", value);
 		return false;
 	}
-	snprintf(why, len, "no such key; there are action, on, from, tid, after, interval, times, probability, seed, order, passive, quiet, per-thread");
+	snprintf(why, len, "no such key; there are action, on, from, tid, after, interval, times, probability, seed, order, every, once, passive, quiet, per-thread");
 	return false;
 }
 
@@ -175,9 +184,25 @@ bool spec_whole(const struct spec *s, char *why, size_t len)
 		  s->rule.action == PTF_ACT_HOLD))
 		snprintf(why, len, "quiet: nothing would be left of %s",
 			 ptf_action_name(s->rule.action));
+	else if (s->every && s->once)
+		snprintf(why, len, "every: not with once");
+	else if (s->every && s->rule.flags & PTF_RULE_F_PASSIVE)
+		snprintf(why, len, "every: not with passive, which leaves pages alone");
 	else
 		return true;
 	return false;
+}
+
+bool spec_chooses(const struct spec *s)
+{
+	const struct ptf_rule_options *o = &s->rule;
+
+	return o->after || o->interval > 1 || o->times > 1 ||
+	       (o->times && o->flags & PTF_RULE_F_PER_THREAD) ||
+	       (o->probability > 0 && o->probability < 1) ||
+	       (o->access && o->access != PTF_ACCESS_ANY) ||
+	       (o->origin && o->origin != PTF_ORIGIN_ANY) ||
+	       o->tid || s->main_thread;
 }
 
 /* ------------------------------------------------------------------ */
@@ -188,14 +213,19 @@ static char *split(char *text)
 {
 	static const char *const keys[] = {
 		"action=", "on=", "from=", "tid=", "after=", "interval=",
-		"times=", "probability=", "seed=", "order=", "passive",
-		"quiet", "per-thread",
+		"times=", "probability=", "seed=", "order=", "every", "once",
+		"passive", "quiet", "per-thread",
 	};
 
 	for (char *p = strchr(text, ':'); p; p = strchr(p + 1, ':'))
-		for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-			if (!strncmp(p + 1, keys[i], strlen(keys[i])))
+		for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+			size_t n = strlen(keys[i]);
+
+			if (!strncmp(p + 1, keys[i], n) &&
+			    (keys[i][n - 1] == '=' || !p[1 + n] ||
+			     p[1 + n] == ','))
 				return p;
+		}
 	return NULL;
 }
 
@@ -354,6 +384,8 @@ static void spec_into(const struct spec *s, struct json_object *o)
 	}
 	if (s->rule.order)
 		jadd(o, "order", json_u64(s->rule.order));
+	if (s->every)
+		jadd(o, "every", json_object_new_boolean(1));
 	if (s->rule.flags & PTF_RULE_F_PASSIVE)
 		jadd(o, "passive", json_object_new_boolean(1));
 	if (s->rule.flags & PTF_RULE_F_QUIET)
@@ -420,6 +452,46 @@ static int place(struct tool *t, struct ptf_session *session,
 	return ret;
 }
 
+/*
+ * Each access of a rule's range faults: before it is armed, so that the first one
+ * that it sees is the first. What can't be made to is said; the rule stands.
+ */
+static void make_sticky(struct tool *t, struct ptf_session *session,
+			struct ptf_target *target, const struct placed *p,
+			const struct spec *s, struct rules *out)
+{
+	struct ptf_advise_result r = { .size = sizeof(r) };
+	uint32_t origin = s->rule.origin;
+	uint64_t skipped = 0;
+	char why[512];
+	int err;
+
+	/* Who takes pages by get_user_pages() faults on a hint only if told. */
+	err = ptf_session_advise(session, target, p->start, p->end,
+				 PTF_ADV_STICKY, !origin ||
+				 origin & PTF_ORIGIN_GUP ? PTF_ADVISE_F_GUP : 0,
+				 &r);
+	for (int i = 0; i < PTF_SKIP_NR; i++)
+		if (i != PTF_SKIP_EMPTY)
+			skipped += r.skipped_pages[i];
+	if (!err || r.done_pages || r.same_pages)
+		out->sticky = true;
+	/* A stash, which is for the kernel's accesses too, counts hints. */
+	if (origin && !(origin & (PTF_ORIGIN_KERNEL | PTF_ORIGIN_GUP)))
+		out->pages += r.done_pages;
+	if (err)
+		tool_note(t, "%s 0x%llx-0x%llx: only the first access of each page faults: %s",
+			  s->range, (unsigned long long)p->start,
+			  (unsigned long long)p->end,
+			  ptf_failure_last()->annotation[0] ?
+			  ptf_failure_last()->annotation : strerror(-err));
+	else if (skipped)
+		tool_note(t, "%s 0x%llx-0x%llx: not each access of all pages faults: %s",
+			  s->range, (unsigned long long)p->start,
+			  (unsigned long long)p->end,
+			  skipped_text(r.skipped_pages, why, sizeof(why)));
+}
+
 int specs_place(struct tool *t, struct ptf_session *session,
 		struct ptf_target *target, const struct specs *s,
 		struct rules *out)
@@ -428,7 +500,19 @@ int specs_place(struct tool *t, struct ptf_session *session,
 
 	for (size_t i = 0; ret == DONE && i < s->n; i++)
 		ret = place(t, session, target, &s->v[i], i, out);
+	for (size_t i = 0; ret == DONE && i < out->n; i++)
+		if (s->v[out->v[i].spec].every)
+			make_sticky(t, session, target, &out->v[i],
+				    &s->v[out->v[i].spec], out);
 	return ret;
+}
+
+void rules_release(struct ptf_session *session, struct ptf_target *target,
+		   const struct rules *r)
+{
+	if (r->sticky)
+		ptf_session_advise(session, target, r->v[0].start, r->v[0].end,
+				   PTF_ADV_RESET, 0, NULL);
 }
 
 static int count(const struct ptf_rule *rule, void *arg)
@@ -510,9 +594,11 @@ void rules_print(FILE *to, const struct rules *r, const struct specs *s)
 	for (size_t i = 0; i < r->n; i++) {
 		const struct placed *p = &r->v[i];
 		const struct spec *sp = &s->v[p->spec];
+		char range[PATH_MAX];
 
 		fprintf(to, "rule %llu: %s 0x%llx-0x%llx %s: matched %llu, took %llu",
-			(unsigned long long)p->id, sp->range,
+			(unsigned long long)p->id,
+			line_name(sp->range, range, sizeof(range)),
 			(unsigned long long)p->start,
 			(unsigned long long)p->end,
 			ptf_action_name(sp->rule.action),

@@ -261,6 +261,8 @@ for args in "show -p $odd_pid" "show -p $odd_pid --raw" "file"; do
 	ok "and JSON is UTF-8" $?
 done
 kill $odd_pid
+try file "$out/"$'no\nsuch'
+is "a failure stays one line" 1 '^ptefault: file: .*no\\012such: No such file' 2
 
 # Who may, and who is there.
 true &

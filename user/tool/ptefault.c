@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -136,9 +137,13 @@ static void set_error(struct tool *t, const char *kind, const char *what,
 static int say_failure(struct tool *t, const char *what, const char *why,
 		       const char *way)
 {
+	char plain[PATH_MAX], reason[1024];
+
 	fflush(stdout);
-	fprintf(stderr, "%s: %s%s%s%s%s%s\n", prefix(t), what ? what : "",
-		what ? ": " : "", why, way ? " (" : "", way ? way : "",
+	fprintf(stderr, "%s: %s%s%s%s%s%s\n", prefix(t),
+		what ? line_name(what, plain, sizeof(plain)) : "",
+		what ? ": " : "", line_name(why, reason, sizeof(reason)),
+		way ? " (" : "", way ? way : "",
 		way ? ")" : "");
 	set_error(t, "failed", what, why, way);
 	return FAILED;

@@ -267,6 +267,30 @@ first=$answer
 ask 'w 0'
 check "but an outcome leaves it as it is" "$first $answer" = "SIGBUS SIGBUS"
 end INT
+begin "$buf" --action hold --on w
+ask 'r 0'
+check "held is who writes" "$answer" = ok
+for ((i = 1; i <= 2; i++)); do
+	ask 'w 0' 1
+	check "each time: $i" -z "$answer"
+	for ((k = 0; k < 150 * slow; k++)); do
+		[ "$(grep -c 'waits at' "$out/2")" -lt "$i" ] || break
+		sleep 0.2
+	done
+	kill -USR1 "$injector"
+	read -r -t $((60 * slow)) -u "$from" answer
+	check "and let go" "$answer" = ok
+done
+end INT
+is "which is all" 0 'hold: matched 2, took 2$' 1
+for who in user kernel any; do
+	: >"$out/1"
+	"$ptefault" --json inject -p "$pid" "$buf+8K" --action count --from $who --after 9 >"$out/1" 2>"$out/2" &
+	injector=$!
+	await '"armed":true' "$out/1"
+	is "pages that fault for $who" 0 '"armed":true,"pages":2,$' 1
+	end INT
+done
 begin '[vdso]' --action count --after 2
 end INT
 is "what can't fault each time is said" 0 'only the first access of each page faults' 2

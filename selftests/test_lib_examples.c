@@ -86,6 +86,50 @@ EXAMPLE(q5_grow_file, 10, "reserved: 0 refaults", "past the end: 0 refaults",
 	"(shared)")
 EXAMPLE(q6_write_protect, 3, "ENOMEM", "what stands before the hole is protected")
 
+/* As the README says that a program is built, and nothing more. */
+TEST(each_compiles_by_itself)
+{
+	char *command, *flags, *top, *sources, text[4096];
+	struct dirent *e;
+	size_t len;
+	DIR *d;
+	FILE *f;
+	char program[] = "/tmp/ptf-example-XXXXXX";
+	int compiled = 0;
+
+	if (system("command -v cc >/dev/null"))
+		SKIP(return, "no compiler here");
+	ASSERT_LT(0, asprintf(&top, "%s/../../..", folder()));
+	ASSERT_LT(0, asprintf(&sources, "%s/user/examples", top));
+	ASSERT_LT(0, asprintf(&flags, "-I%s/user/include -I%s/module/uapi -L%s/build/user", top,
+			      top, top));
+	d = opendir(sources);
+	if (!d)
+		SKIP(return, "no sources at %s", sources);
+	close(mkstemp(program));
+	while ((e = readdir(d))) {
+		if (!strstr(e->d_name, ".c"))
+			continue;
+		ASSERT_LT(0, asprintf(&command, "cc -Wall -Werror %s/%s %s -lptefault -o %s 2>&1",
+				      sources, e->d_name, flags, program));
+		f = popen(command, "r");
+		free(command);
+		ASSERT_NE(NULL, f);
+		len = fread(text, 1, sizeof(text) - 1, f);
+		text[len] = 0;
+		EXPECT_EQ(0, pclose(f)) {
+			TH_LOG("%s: %s", e->d_name, text);
+		}
+		unlink(program);
+		compiled++;
+	}
+	closedir(d);
+	free(flags);
+	free(sources);
+	free(top);
+	EXPECT_LE(6, compiled);
+}
+
 /* No example without its test. */
 TEST(all_of_them_are_tested)
 {

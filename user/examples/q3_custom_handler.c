@@ -5,6 +5,7 @@
  *
  * It takes my_handler() and choose(), twenty lines; the rest shows that it is so.
  */
+#define _GNU_SOURCE 1
 #include <pthread.h>
 #include <stdatomic.h>
 

@@ -7,6 +7,7 @@
  * out; newer ones have done nothing. ptf_map_remap() leaves the map whole on
  * all of them.
  */
+#define _GNU_SOURCE 1
 #include "rows.h"
 
 static bool is_mapped(const void *p)

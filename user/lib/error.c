@@ -10,6 +10,7 @@
 #include "internal.h"
 
 static __thread struct ptf_failure last;
+static __thread bool last_is_at;	/* last.addr is an address, be it NULL */
 
 const char *ptf_version(void)
 {
@@ -37,6 +38,7 @@ int ptf_fail(int err, enum ptf_layer layer, const char *op, const void *addr,
 	snprintf(last.op, sizeof(last.op), "%s", op ? op : "");
 	last.annotation[0] = 0;
 	last.way[0] = 0;
+	last_is_at = addr;
 	if (fmt) {
 		va_start(ap, fmt);
 		vsnprintf(last.annotation, sizeof(last.annotation), fmt, ap);
@@ -60,6 +62,30 @@ void ptf_fail_way(const char *fmt, ...)
 void ptf_fail_done(size_t done)
 {
 	last.done = done;
+}
+
+void ptf_fail_at(void)
+{
+	last_is_at = true;
+}
+
+ssize_t ptf_fail_op(const char *op, ssize_t ret)
+{
+	if (ret < 0)
+		snprintf(last.op, sizeof(last.op), "%s", op);
+	return ret;
+}
+
+void ptf_fail_save(struct ptf_failure_saved *to)
+{
+	to->failure = last;
+	to->is_at = last_is_at;
+}
+
+void ptf_fail_restore(const struct ptf_failure_saved *from)
+{
+	last = from->failure;
+	last_is_at = from->is_at;
 }
 
 int ptf_opts_copy(void *to, size_t ksize, size_t min, const void *user,
@@ -93,6 +119,7 @@ const struct ptf_failure *ptf_failure_last(void)
 void ptf_failure_clear(void)
 {
 	memset(&last, 0, sizeof(last));
+	last_is_at = false;
 	last.size = sizeof(last);
 }
 
@@ -117,7 +144,9 @@ static const struct {
 	int layer;		/* PTF_LAYER_NONE: any */
 	const char *way;
 } ways[] = {
-	{ EINVAL, PTF_LAYER_ARGUMENT, "pass a page-aligned, non-empty range and known flags" },
+	{ EINVAL, PTF_LAYER_ARGUMENT, "the call's manual page says what its arguments may be" },
+	{ EOPNOTSUPP, PTF_LAYER_ARGUMENT,
+	 "leave the flag out; the call's manual page says which it takes" },
 	{ EOVERFLOW, PTF_LAYER_ARGUMENT, "ask for less than PTRDIFF_MAX bytes" },
 	{ EPERM, PTF_LAYER_ARGUMENT,
 	 "this can lose data or kill; if that is meant, use the _unchecked call" },
@@ -146,6 +175,10 @@ static const struct {
 	{ EBUSY, PTF_LAYER_PTE, "the page is pinned or in use; try again when its user is done" },
 	{ EOPNOTSUPP, PTF_LAYER_NONE,
 	 "this kind of memory, or this kernel, can't do it; see ptefault(7)" },
+	{ EFAULT, PTF_LAYER_FILEMAP,
+	 "the page is behind the end of the file, or can't be read: make the file longer first" },
+	{ EFAULT, PTF_LAYER_PTE,
+	 "the fault handler refused the page: a guard, poison, or a rule of a session" },
 	{ EFAULT, PTF_LAYER_NONE, "there is no memory with this access at the address" },
 	{ ENOMEM, PTF_LAYER_NONE, "free memory, or ask for less" },
 	{ EINTR, PTF_LAYER_NONE, "a signal came; go on from where it stopped" },
@@ -183,8 +216,8 @@ size_t ptf_failure_text(char *buf, size_t len)
 	name = strerrorname_np(f->err);
 	ADD("%s: %s (%s)", f->op, strerrordesc_np(f->err) ? : "error",
 	    name ? : "?");
-	if (f->addr)
-		ADD(" at %p", f->addr);
+	if (last_is_at)
+		ADD(" at 0x%jx", (uintmax_t)(uintptr_t)f->addr);
 	if (f->layer)
 		ADD(", %s layer", ptf_layer_name(f->layer));
 	if (f->wanted)

@@ -236,7 +236,7 @@ static int handle_queued(const struct ptf_session *session, ptf_handler_fn fn,
 	struct ptf_event event;
 	uint64_t n;
 	ssize_t got;
-	int ret = ptf_session_stat(session, &stat);
+	int ret = ptf_fail_op(op, ptf_session_stat(session, &stat));
 
 	for (n = 0; !ret && n < stat.out_events_queued + stat.out_held; n++) {
 		got = read_now(session, &event, 1);

@@ -25,6 +25,25 @@ int ptf_fail(int err, enum ptf_layer layer, const char *op, const void *addr,
 void ptf_fail_way(const char *fmt, ...) PTF_PRINTF(1, 2);
 /* After ptf_fail(): how many of a list of things were done (no bytes). */
 void ptf_fail_done(size_t done);
+/* After ptf_fail(): its address is one, also if it is NULL. */
+void ptf_fail_at(void);
+/* If @ret says that a call within failed: it is a failure of @op. Returns @ret. */
+ssize_t ptf_fail_op(const char *op, ssize_t ret);
+
+/*
+ * Around what may fail within a call that succeeds: such a call leaves the
+ * failure of an earlier one alone.
+ */
+struct ptf_failure_saved {
+	struct ptf_failure failure;
+	bool is_at;
+};
+
+void ptf_fail_save(struct ptf_failure_saved *to);
+void ptf_fail_restore(const struct ptf_failure_saved *from);
+
+/* A name within one line: a newline is \012 there, as in /proc/PID/maps. */
+size_t ptf_name_line(const char *name, char *buf, size_t len);
 
 /*
  * Take over an option struct of a caller with an older or newer header: copies

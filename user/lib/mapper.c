@@ -546,7 +546,7 @@ int ptf_mmapper_quarantine_near(struct ptf_mmapper *m, const void *hint,
 		n.hint = SPACE - 1;
 	pthread_mutex_lock(&m->lock);
 	for (tries = 0; tries < TRIES; tries++) {
-		ret = ptf_vma_list_create(0, &vmas);
+		ret = ptf_fail_op(__func__, ptf_vma_list_create(0, &vmas));
 		if (ret)
 			goto unlock;
 		n.best = 0;

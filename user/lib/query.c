@@ -138,6 +138,9 @@ ssize_t ptf_session_query(const struct ptf_session *session,
 			ptf_fail(-ret, ptf_errno_layer(-ret), op,
 				 ptf_addr(q.out_next ? q.out_next : at),
 				 end - start, at - start, NULL);
+			if (ret == -EOPNOTSUPP)
+				ptf_fail(EOPNOTSUPP, PTF_LAYER_ARGUMENT, op, NULL,
+					 0, 0, "flags 0x%x", flags);
 			goto out;
 		}
 		for (i = 0; i < q.out_rows; i++) {
@@ -260,16 +263,16 @@ ssize_t ptf_report_create(const struct ptf_session *session,
 	*out = NULL;
 	c.report = calloc(1, sizeof(*c.report));
 	if (!c.report)
-		return ptf_fail(ENOMEM, PTF_LAYER_NONE, "ptf_report_create",
-				NULL, 0, 0, NULL);
+		return ptf_fail(ENOMEM, PTF_LAYER_NONE, __func__, NULL, 0, 0,
+				NULL);
 	ret = ptf_session_query(session, target, start, end, flags,
 				collect_row, &c);
 	if (ret < 0) {
 		if (ret == -ENOMEM)
-			ptf_fail(ENOMEM, PTF_LAYER_NONE, "ptf_report_create",
-				 NULL, 0, 0, NULL);
+			ptf_fail(ENOMEM, PTF_LAYER_NONE, __func__, NULL, 0, 0,
+				 NULL);
 		ptf_report_free(c.report);
-		return ret;
+		return ptf_fail_op(__func__, ret);
 	}
 	*out = c.report;
 	return c.report->nr_rows;
@@ -312,7 +315,7 @@ static int dump_row(const struct ptf_row *row, const struct ptf_vma *vma,
 		    const char *name, void *arg)
 {
 	struct dump *d = arg;
-	char text[PATH_MAX + 64], times[32] = "";
+	char text[PATH_MAX + 64], file[PATH_MAX + 64], times[32] = "";
 
 	if (row->nr_pages != 1)
 		snprintf(times, sizeof(times), " x %llu",
@@ -330,10 +333,11 @@ static int dump_row(const struct ptf_row *row, const struct ptf_vma *vma,
 		d->vma_start = vma->start;
 	}
 	if (vma->flags & PTF_VMA_FILE) {
+		ptf_name_line(name[0] ? name : "file", file, sizeof(file));
 		ptf_row_filemap_text(row, text, sizeof(text));
-		fprintf(d->to, "Filemap: %s:0x%llx -> %s%s\n",
-			name[0] ? name : "file", (unsigned long long)
-			(vma->offset + (row->start - vma->start)), text, times);
+		fprintf(d->to, "Filemap: %s:0x%llx -> %s%s\n", file,
+			(unsigned long long)(vma->offset + (row->start - vma->start)),
+			text, times);
 	}
 	ptf_row_pte_text(row, text, sizeof(text));
 	fprintf(d->to, "PTE: VA:0x%llx -> %s%s\n",
@@ -351,9 +355,9 @@ ssize_t ptf_session_dump(const struct ptf_session *session,
 	ret = ptf_session_query(session, target, start, end, flags, dump_row,
 				&d);
 	if (ret == -EIO && ferror(to))
-		ptf_fail(EIO, PTF_LAYER_NONE, "ptf_session_dump", NULL, 0, 0,
+		ptf_fail(EIO, PTF_LAYER_NONE, __func__, NULL, 0, 0,
 			 "the text could not be written");
-	return ret;
+	return ptf_fail_op(__func__, ret);
 }
 
 /* ------------------------------------------------------------------ */
@@ -448,6 +452,10 @@ ssize_t ptf_session_file_query(const struct ptf_session *session, int fd,
 			ptf_fail(-ret, file_errno_layer(-ret), op, NULL, 0,
 				 at - start, ret == -EBADF ?
 				 "fd %d is not open for reading" : "fd %d", fd);
+			if (ret == -EOPNOTSUPP &&
+			    flags & ~(PTF_QUERY_F_PAGES | PTF_QUERY_F_MAPPED))
+				ptf_fail(EOPNOTSUPP, PTF_LAYER_ARGUMENT, op, NULL,
+					 0, 0, "flags 0x%x", flags);
 			if (ret == -ENODEV)
 				ptf_fail_way("name a regular file, memfd or block device");
 			goto out;

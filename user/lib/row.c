@@ -95,11 +95,12 @@ static const struct {
 	[PTF_SKIP_THP] = { "thp", "part of a huge page", EOPNOTSUPP },
 	[PTF_SKIP_KIND] = { "kind", "the advice has no meaning for this kind of page",
 			    EOPNOTSUPP },
-	[PTF_SKIP_FOREIGN] = { "foreign", "userfaultfd's or another session's",
+	[PTF_SKIP_FOREIGN] = { "foreign", "another session, a mark or userfaultfd has it",
 			       EBUSY },
 	[PTF_SKIP_NOSPACE] = { "nospace", "no swap or memory to move it to",
 			       ENOSPC },
-	[PTF_SKIP_READONLY] = { "readonly", "a read-only mapping", EACCES },
+	[PTF_SKIP_READONLY] = { "readonly", "a read-only mapping, or a file that may not be written",
+				EACCES },
 };
 
 const char *ptf_skip_name(unsigned int reason)
@@ -272,18 +273,44 @@ size_t ptf_row_filemap_text(const struct ptf_row *row, char *buf, size_t len)
 	}
 }
 
+size_t ptf_name_line(const char *name, char *buf, size_t len)
+{
+	size_t at = 0, n, i;
+
+	if (len)
+		buf[0] = 0;
+	for (; *name; name++) {
+		const char *text = *name == '\n' ? "\\012" : name;
+
+		n = *name == '\n' ? 4 : 1;
+		for (i = 0; i < n; i++, at++) {
+			if (at + 1 >= len)
+				continue;
+			buf[at] = text[i];
+			buf[at + 1] = 0;
+		}
+	}
+	return at;
+}
+
 size_t ptf_vma_text(const struct ptf_vma *vma, const char *name, char *buf,
 		    size_t len)
 {
 	const char *how = vma->flags & (PTF_VMA_SHARED | PTF_VMA_MAYSHARE) ?
 			  "shared" : "private";
+	size_t at;
 
 	if (!name[0] && vma->flags & PTF_VMA_HEAP)
 		name = "[heap]";
 	if (!name[0] && vma->flags & PTF_VMA_STACK)
 		name = "[stack]";
+	if (!name[0])
+		name = vma->flags & PTF_VMA_FILE ? "file" : "anonymous";
+	at = ptf_name_line(name, buf, len);
+	buf = at < len ? buf + at : NULL;
+	len = at < len ? len - at : 0;
 	if (vma->flags & PTF_VMA_FILE)
-		return put(buf, len, "%s:0x%llx (%s)", name[0] ? name : "file",
-			   (unsigned long long)vma->offset, how);
-	return put(buf, len, "%s (%s)", name[0] ? name : "anonymous", how);
+		return at + put(buf, len, ":0x%llx (%s)",
+				(unsigned long long)vma->offset, how);
+	return at + put(buf, len, " (%s)", how);
 }

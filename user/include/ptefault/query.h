@@ -33,8 +33,8 @@ typedef int (*ptf_row_fn)(const struct ptf_row *row, const struct ptf_vma *vma,
  * @param fn called for each row, in the order of the addresses
  * @param arg passed to fn
  * @return rows reported, what fn answered if that was not 0, or a negative
- *	errno: -EINVAL (range or flags), -ESRCH (the address space is gone),
- *	-EINTR, -ENOMEM
+ *	errno: -EINVAL (range), -EOPNOTSUPP (flags), -ESRCH (the address space
+ *	is gone), -EINTR, -ENOMEM
  */
 PTF_API ssize_t ptf_session_query(const struct ptf_session *session,
 				  const struct ptf_target *target,
@@ -145,7 +145,8 @@ struct ptf_file_info {
  * @param arg passed to fn
  * @param info filled in as far as its size goes, may be NULL
  * @return rows, what fn answered if that was not 0, or a negative errno:
- *	-EBADF, -ENODEV (no page cache: a pipe, a directory), -EINVAL, -EINTR
+ *	-EBADF, -ENODEV (no page cache: a pipe, a directory), -EINVAL, -EOPNOTSUPP
+ *	(flags, hugetlbfs), -EINTR
  */
 PTF_API ssize_t ptf_session_file_query(const struct ptf_session *session,
 				       int fd, uint64_t start, uint64_t end,

@@ -231,6 +231,7 @@ TEST_F(access, words)
 		(char *)-PAGE, (char *)0x8000000000000000,
 	};
 	unsigned int i;
+	char text[512];
 
 	w[1] = 0x11223344;
 	EXPECT_EQ(0, ptf_load32(&w[1], &v));
@@ -266,8 +267,48 @@ TEST_F(access, words)
 		EXPECT_EQ(-EINVAL, ptf_load32((uint32_t *)(self->p + i), &v));
 		EXPECT_EQ(-EINVAL, ptf_swap32((uint32_t *)(self->p + i), 1, &v));
 		EXPECT_EQ(-EINVAL, ptf_cmpxchg32((uint32_t *)(self->p + i), 1, 1, &v));
+		ptf_failure_text(text, sizeof(text));
+		EXPECT_EQ(NULL, strstr(text, "range"));
+		EXPECT_NE(NULL, strstr(text, "aligned word"));
 	}
 	EXPECT_EQ(bad, v);
+}
+
+/* No mapping, one that forbids it, a file that ends, a page that can't come. */
+TEST_F(access, failures_name_the_layer)
+{
+	struct { void *at; bool write; int layer; } cases[] = {
+		{ self->p + PAGES(4), false, PTF_LAYER_VMA },
+		{ self->p + PAGES(2), false, PTF_LAYER_VMA },
+		{ self->p + PAGES(3), true, PTF_LAYER_VMA },
+		{ self->file + PAGE, false, PTF_LAYER_FILEMAP },
+		{ self->file + PAGE, true, PTF_LAYER_FILEMAP },
+		{ NULL, false, PTF_LAYER_VMA },
+		{ (char *)-PAGE, true, PTF_LAYER_VMA },
+		{ self->p, false, PTF_LAYER_PTE },
+	};
+	char c = 1, text[512], want[32];
+	unsigned int i, n = ARRAY_SIZE(cases);
+	int ret;
+
+	/* Guards are of Linux 6.13. */
+	if (madvise(self->p, PAGE, PTF_MADV_GUARD_INSTALL))
+		n--;
+	for (i = 0; i < n; i++) {
+		if (cases[i].write)
+			ret = ptf_copy_out(cases[i].at, &c, 1, 0, NULL);
+		else
+			ret = ptf_copy_in(&c, cases[i].at, 1, 0, NULL);
+		EXPECT_EQ(-EFAULT, ret);
+		EXPECT_EQ(cases[i].layer, ptf_failure_last()->layer) {
+			TH_LOG("case %u", i);
+		}
+		ptf_failure_text(text, sizeof(text));
+		snprintf(want, sizeof(want), " at 0x%jx,", (uintmax_t)(uintptr_t)cases[i].at);
+		EXPECT_NE(NULL, strstr(text, want)) {
+			TH_LOG("%s", text);
+		}
+	}
 }
 
 TEST_F(access, words_leave_the_caller_alone)
@@ -527,6 +568,8 @@ TEST_F(access, pin_refusals)
 	EXPECT_EQ(-EINVAL, ptf_pin_create(self->p, 0, &pin));
 	EXPECT_EQ(-EINVAL, ptf_pin_create(self->p, SIZE_MAX, &pin));
 	EXPECT_EQ(-EINVAL, ptf_pin_create((void *)-PAGE, PAGES(2), &pin));
+	EXPECT_EQ(-EINVAL, ptf_pin_create((void *)-PAGE, 10, &pin));
+	EXPECT_EQ(-EFAULT, ptf_pin_create((void *)-PAGES(2), 10, &pin));
 	if (geteuid())
 		return;
 	IN_CHILD(verdict, {

@@ -33,6 +33,7 @@
 #include <ptefault/access.h>
 
 #include "internal.h"
+#include "vma.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define NO_SANITIZE __attribute__((no_sanitize("address", "undefined")))
@@ -49,11 +50,36 @@
 
 enum direction { IN, OUT };
 
-static int fail_fault(const char *op, const void *addr, size_t length,
-		      size_t done)
+/*
+ * No such memory is the VMA's fault. Where the VMA allows the access it is the
+ * file's, which ends before the page, or that of the page itself.
+ */
+static enum ptf_layer fault_layer(uintptr_t addr, int prot)
 {
-	return ptf_fail(EFAULT, PTF_LAYER_VMA, op, (const char *)addr + done,
-			length, done, NULL);
+	size_t page = ptf_page_bytes();
+	struct ptf_vma_here here;
+	unsigned char there;
+	int saved = errno;
+	bool known;
+
+	/* A hole is told cheaply. */
+	known = !mincore((void *)ptf_page_down(addr, page), page, &there) &&
+		ptf_vma_here(addr, &here);
+	errno = saved;
+	if (!known || (here.prot & prot) != prot)
+		return PTF_LAYER_VMA;
+	return here.is_file ? PTF_LAYER_FILEMAP : PTF_LAYER_PTE;
+}
+
+static int fail_fault(const char *op, const void *addr, size_t length,
+		      size_t done, int prot)
+{
+	const char *at = (const char *)addr + done;
+
+	ptf_fail(EFAULT, fault_layer((uintptr_t)at, prot), op, at, length, done,
+		 NULL);
+	ptf_fail_at();
+	return -EFAULT;
 }
 
 /* One step; bytes done, or a negative errno. */
@@ -272,7 +298,8 @@ static int copy(const char *op, enum direction dir, void *dst, const void *src,
 	if (done)
 		*done = count;
 	if (ret == -EFAULT)
-		return fail_fault(op, doubtful, length, count);
+		return fail_fault(op, doubtful, length, count,
+				  dir == IN ? PROT_READ : PROT_WRITE);
 	if (ret)
 		return ptf_fail(-ret, PTF_LAYER_PROCESS, op, doubtful, length,
 				count, NULL);
@@ -312,7 +339,7 @@ int ptf_zero_out(void *dst, size_t length, unsigned int flags, size_t *done)
 	if (done)
 		*done = total;
 	if (ret == -EFAULT)
-		return fail_fault(__func__, dst, length, total);
+		return fail_fault(__func__, dst, length, total, PROT_WRITE);
 	if (ret)
 		return ptf_fail(-ret, PTF_LAYER_PROCESS, __func__, dst, length,
 				total, NULL);
@@ -391,16 +418,24 @@ static int job_start(struct job *job)
 	return WIFSIGNALED(status) ? -EAGAIN : -ENOSYS;
 }
 
+static int fail_unaligned(const char *op, const void *addr)
+{
+	ptf_fail(EINVAL, PTF_LAYER_ARGUMENT, op, addr, 4, 0,
+		 "address is no multiple of 4");
+	ptf_fail_way("pass the address of a whole aligned word, or copy the bytes");
+	return -EINVAL;
+}
+
 static int exchange(const char *op, struct job *job, uint32_t *old)
 {
 	int ret;
 
 	if ((uintptr_t)job->addr & 3)
-		return ptf_fail(EINVAL, PTF_LAYER_ARGUMENT, op, job->addr, 4, 0,
-				"address is no multiple of 4");
+		return fail_unaligned(op, job->addr);
 	ret = job_start(job);
 	if (ret == -EFAULT)
-		return fail_fault(op, job->addr, 4, 0);
+		return fail_fault(op, job->addr, 4, 0,
+				  job->what == LOAD ? PROT_READ : PROT_WRITE);
 	if (ret)
 		return ptf_fail(-ret, PTF_LAYER_PROCESS, op, job->addr, 4, 0,
 				"helper process");
@@ -418,12 +453,11 @@ int ptf_load32(const uint32_t *addr, uint32_t *value)
 	int ret, i;
 
 	if ((uintptr_t)addr & 3)
-		return ptf_fail(EINVAL, PTF_LAYER_ARGUMENT, __func__, addr, 4, 0,
-				"address is no multiple of 4");
+		return fail_unaligned(__func__, addr);
 	for (i = 0; i < 32; i++) {
 		ret = copy_loop(IN, (char *)&seen, (const char *)addr, 4, 0, &done);
 		if (ret == -EFAULT)
-			return fail_fault(__func__, addr, 4, 0);
+			return fail_fault(__func__, addr, 4, 0, PROT_READ);
 		if (ret)
 			break;
 		if (syscall(SYS_futex, addr, FUTEX_CMP_REQUEUE | FUTEX_PRIVATE_FLAG,
@@ -432,7 +466,7 @@ int ptf_load32(const uint32_t *addr, uint32_t *value)
 			return 0;
 		}
 		if (errno == EFAULT)
-			return fail_fault(__func__, addr, 4, 0);
+			return fail_fault(__func__, addr, 4, 0, PROT_READ);
 		if (errno != EAGAIN)
 			break;
 	}

@@ -43,9 +43,10 @@ int ptf_pin_create(void *addr, size_t length, struct ptf_pin **out)
 
 	*out = NULL;
 	if (!length || length > PTRDIFF_MAX || length > PIECE * PIECES ||
-	    (uintptr_t)addr + length < (uintptr_t)addr)
+	    /* up to the end of its last page, or the kernel's sum wraps */
+	    (uintptr_t)addr > UINTPTR_MAX - length - (ptf_page_bytes() - 1))
 		return ptf_fail(EINVAL, PTF_LAYER_ARGUMENT, __func__, addr,
-				length, 0, "no bytes, or more than 1 TiB");
+				length, 0, "no bytes, more than 1 TiB, or beyond the last page");
 	nr = (length + PIECE - 1) / PIECE;
 	iov = calloc(nr, sizeof(*iov));
 	pin = malloc(sizeof(*pin));

@@ -321,7 +321,7 @@ int ptf_vma_at(pid_t pid, uint64_t addr, unsigned int flags,
 	if (ret == 1) {
 		ret = ptf_vma_list_create(pid, &list);
 		if (ret)
-			return ret;
+			return ptf_fail_op(__func__, ret);
 		e = flags & PTF_VMA_AT_F_NEXT ? ptf_vma_list_next(list, addr) :
 			ptf_vma_list_find(list, addr);
 		/* The ioctl doesn't see the gate area, so neither do we. */
@@ -339,6 +339,61 @@ int ptf_vma_at(pid_t pid, uint64_t addr, unsigned int flags,
 	return 0;
 }
 
+/* One line of maps: 1 it has the address, 0 go on, -1 it is behind. */
+static int here_line(const char *line, uintptr_t addr, struct ptf_vma_here *out)
+{
+	unsigned long start, end, inode;
+	char perms[5];
+
+	if (sscanf(line, "%lx-%lx %4s %*x %*x:%*x %lu", &start, &end, perms,
+		   &inode) != 4 || addr >= end)
+		return 0;
+	if (addr < start)
+		return -1;
+	out->prot = (perms[0] == 'r' ? PROT_READ : 0) |
+		    (perms[1] == 'w' ? PROT_WRITE : 0) |
+		    (perms[2] == 'x' ? PROT_EXEC : 0);
+	out->is_file = inode;
+	return 1;
+}
+
+bool ptf_vma_here(uintptr_t addr, struct ptf_vma_here *out)
+{
+	struct procmap_query q = { .size = sizeof(q), .query_addr = addr };
+	char text[4096], *line, *stop;
+	size_t have = 0;
+	int fd, found = 0;
+	ssize_t n;
+
+	fd = open("/proc/thread-self/maps", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (!ioctl(fd, QUERY_PROCMAP, &q)) {
+		out->prot = (q.vma_flags & QUERY_VMA_READABLE ? PROT_READ : 0) |
+			    (q.vma_flags & QUERY_VMA_WRITABLE ? PROT_WRITE : 0) |
+			    (q.vma_flags & QUERY_VMA_EXECUTABLE ? PROT_EXEC : 0);
+		out->is_file = q.inode;
+		close(fd);
+		return true;
+	}
+	while (!found && (n = read(fd, text + have, sizeof(text) - 1 - have)) > 0) {
+		have += (size_t)n;
+		text[have] = 0;
+		for (line = text; !found && (stop = strchr(line, '\n'));
+		     line = stop + 1) {
+			*stop = 0;
+			found = here_line(line, addr, out);
+		}
+		have -= (size_t)(line - text);
+		memmove(text, line, have);
+		/* A name that fills all of it: its beginning is what counts. */
+		if (have >= sizeof(text) - 1)
+			have = 80;
+	}
+	close(fd);
+	return found > 0;
+}
+
 int ptf_vma_by_name(pid_t pid, const char *name, size_t n,
 		    struct ptf_vma_entry *out, char *buf, size_t len)
 {
@@ -348,7 +403,7 @@ int ptf_vma_by_name(pid_t pid, const char *name, size_t n,
 
 	ret = ptf_vma_list_create(pid, &list);
 	if (ret)
-		return ret;
+		return ptf_fail_op(__func__, ret);
 	e = ptf_vma_list_name(list, name, n);
 	if (e)
 		entry_copy(out, e, buf, len);

@@ -4,11 +4,14 @@
  * session's: ptf_session_file_advise().
  */
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+
+#include <linux/fs.h>
 
 #include <ptefault/advise.h>
 #include <ptefault/file.h>
@@ -27,16 +30,50 @@ static int fail(const char *op, int err, int fd, uint64_t offset,
 			"%s: fd %d at %ju", what, fd, (uintmax_t)offset);
 }
 
+static int fail_overflow(const char *op, uint64_t length)
+{
+	ptf_fail(EOVERFLOW, PTF_LAYER_ARGUMENT, op, NULL, length, 0,
+		 "range does not fit");
+	ptf_fail_way("no file has bytes behind INT64_MAX");
+	return -EOVERFLOW;
+}
+
+/*
+ * What fallocate() says of a file that it can't punch, whatever the length:
+ * without one it is not even asked where nothing is there to be punched.
+ * Return: 0 and the size of the file, or a negative errno
+ */
+static int punch_size(int fd, uint64_t *size)
+{
+	struct stat st;
+	int flags;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (S_ISFIFO(st.st_mode))
+		return -ESPIPE;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return -ENODEV;
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || flags & O_PATH || (flags & O_ACCMODE) == O_RDONLY)
+		return -EBADF;
+	*size = (uint64_t)st.st_size;
+	if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, size))
+		return -errno;
+	return 0;
+}
+
 static int file_advise(const char *op, int fd, uint64_t offset,
 		       uint64_t length, int advice, bool unchecked)
 {
 	const char *name = ptf_advice_name(advice);
-	struct stat st;
+	uint64_t size;
 	int how, err;
 
 	if (offset > INT64_MAX || length > INT64_MAX - offset)
-		return ptf_fail(EOVERFLOW, PTF_LAYER_ARGUMENT, op, NULL, length,
-				0, "range does not fit");
+		return fail_overflow(op, length);
 	if (ptf_advice_is_module(advice)) {
 		ptf_fail(EOPNOTSUPP, PTF_LAYER_MODULE, op, NULL, length, 0,
 			 "%s is the module's", name ? name : "this advice");
@@ -63,13 +100,13 @@ static int file_advise(const char *op, int fd, uint64_t offset,
 		if (!unchecked)
 			return ptf_fail(EPERM, PTF_LAYER_ARGUMENT, op, NULL,
 					length, 0, "REMOVE is of class CONTENT");
-		if (!length) {
-			if (fstat(fd, &st))
-				return fail(op, errno, fd, offset, length, name);
-			if ((uint64_t)st.st_size <= offset)
-				return 0;
-			length = (uint64_t)st.st_size - offset;
-		}
+		err = punch_size(fd, &size);
+		if (err)
+			return fail(op, -err, fd, offset, length, name);
+		if (!length && size <= offset)
+			return 0;
+		if (!length)
+			length = size - offset;
 		if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			      (off_t)offset, (off_t)length))
 			return fail(op, errno, fd, offset, length, name);
@@ -156,8 +193,7 @@ int ptf_file_cached(int fd, uint64_t offset, uint64_t length,
 	int ret;
 
 	if (offset > INT64_MAX || length > INT64_MAX - offset)
-		return ptf_fail(EINVAL, PTF_LAYER_ARGUMENT, __func__, NULL,
-				length, 0, "range does not fit");
+		return fail_overflow(__func__, length);
 	if (fstat(fd, &st))
 		return fail(__func__, errno, fd, offset, length, "fstat");
 	if (!S_ISREG(st.st_mode))

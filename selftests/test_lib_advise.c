@@ -79,7 +79,10 @@ TEST(names_go_both_ways)
 
 	EXPECT_EQ(27 + 19, n);
 	EXPECT_EQ(-ENOENT, ptf_advice_at(n));
+	ptf_failure_clear();
 	EXPECT_EQ(-ENOENT, ptf_advice_at(UINT_MAX));
+	EXPECT_EQ(ENOENT, ptf_failure_last()->err);
+	EXPECT_STREQ("ptf_advice_at", ptf_failure_last()->op);
 	for (i = 0; i < n; i++) {
 		int advice = ptf_advice_at(i);
 		bool module = advice >= PTF_ADV_BASE;
@@ -147,6 +150,10 @@ TEST(classes)
 		EXPECT_NE(NULL, ptf_advice_class_name(ptf_advice_class(ptf_advice_at(i))));
 	EXPECT_EQ(-EINVAL, ptf_advice_class(5));
 	EXPECT_EQ(-EINVAL, ptf_advice_class(-1));
+	ptf_failure_clear();
+	EXPECT_EQ(-EINVAL, ptf_advice_class(99999));
+	EXPECT_EQ(EINVAL, ptf_failure_last()->err);
+	EXPECT_STREQ("ptf_advice_class", ptf_failure_last()->op);
 	EXPECT_STREQ("CONTENT", ptf_advice_class_name(PTF_CLASS_CONTENT));
 	EXPECT_EQ(NULL, ptf_advice_class_name(0));
 	EXPECT_EQ(NULL, ptf_advice_class_name(PTF_CLASS_FATAL + 1));
@@ -175,6 +182,10 @@ TEST(probes_say_what_the_kernel_says)
 	EXPECT_EQ(-EINVAL, ptf_advice_probe(5));
 	EXPECT_EQ(-EINVAL, ptf_advice_probe(-1));
 	EXPECT_EQ(-EINVAL, ptf_advice_probe(PTF_ADV_LAST + 1));
+	ptf_failure_clear();
+	EXPECT_EQ(-EINVAL, ptf_advice_probe(99999));
+	EXPECT_EQ(EINVAL, ptf_failure_last()->err);
+	EXPECT_STREQ("ptf_advice_probe", ptf_failure_last()->op);
 }
 
 TEST_F(advise, checked_refuses_what_can_lose_data)
@@ -650,6 +661,50 @@ TEST_F(advise, populate_and_break_cow)
 	close(fd);
 }
 
+TEST(populate_says_where_it_stopped)
+{
+	static const int advices[] = { PTF_MADV_POPULATE_READ, PTF_MADV_POPULATE_WRITE };
+	unsigned int i;
+	int fd, ret;
+	char *p;
+
+	if (!ptf_advice_probe(PTF_MADV_POPULATE_READ))
+		SKIP(return, "no MADV_POPULATE_READ");
+	for (i = 0; i < ARRAY_SIZE(advices); i++) {
+		p = anon(16);
+		ASSERT_EQ(0, mprotect(p + PAGES(12), PAGE, PROT_NONE));
+		ret = ptf_advise(p, PAGES(16), advices[i]);
+		EXPECT_EQ(true, ret == -EINVAL || ret == -EFAULT);
+		EXPECT_EQ(p + PAGES(12), ptf_failure_last()->addr);
+		EXPECT_EQ(PAGES(12), ptf_failure_last()->done);
+		EXPECT_EQ(PAGES(16), ptf_failure_last()->wanted);
+		munmap(p, PAGES(16));
+		/* In the middle of one mapping. */
+		fd = filled_memfd(13, 2);
+		p = mmap(NULL, PAGES(16), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		EXPECT_EQ(-EFAULT, ptf_advise(p, PAGES(16), advices[i]));
+		EXPECT_EQ(p + PAGES(13), ptf_failure_last()->addr);
+		EXPECT_EQ(PAGES(13), ptf_failure_last()->done);
+		munmap(p, PAGES(16));
+		close(fd);
+	}
+}
+
+/* The text names the address, also the first of all. */
+TEST(address_nothing)
+{
+	char text[512];
+
+	EXPECT_EQ(-ENOMEM, ptf_advise(NULL, PAGE, PTF_MADV_NORMAL));
+	EXPECT_EQ(NULL, ptf_failure_last()->addr);
+	ptf_failure_text(text, sizeof(text));
+	EXPECT_NE(NULL, strstr(text, " at 0x0,"));
+	/* What has no address doesn't show one. */
+	EXPECT_EQ(-EINVAL, ptf_advice_parse("no such"));
+	ptf_failure_text(text, sizeof(text));
+	EXPECT_EQ(NULL, strstr(text, " at 0x"));
+}
+
 TEST_F(advise, other_process)
 {
 	int go[2], pid, pidfd, status;
@@ -718,8 +773,10 @@ TEST(file_side)
 {
 	char path[] = "/tmp/ptf-advise-XXXXXX";
 	int fd = mkstemp(path), ro = open(path, O_RDONLY), pipes[2], mem;
+	int null = open("/dev/null", O_RDWR), dir = open("/tmp", O_RDONLY);
+	int wo = open(path, O_WRONLY), ret;
 	static char buf[8 * 4096], back[4096];
-	uint64_t cached;
+	uint64_t cached, length;
 
 	ASSERT_LE(0, fd);
 	unlink(path);
@@ -741,6 +798,20 @@ TEST(file_side)
 	EXPECT_EQ(-EOVERFLOW, ptf_file_advise(fd, UINT64_MAX, 1, PTF_MADV_NORMAL));
 	EXPECT_EQ(-EOVERFLOW, ptf_file_advise(fd, INT64_MAX, 1, PTF_MADV_NORMAL));
 	EXPECT_EQ(-EBADF, ptf_file_advise_unchecked(ro, 0, 4096, PTF_MADV_REMOVE));
+	/* What can't be punched can't be with any length. */
+	for (length = 0; length <= 4096; length += 4096) {
+		EXPECT_EQ(-EBADF, ptf_file_advise_unchecked(ro, 8 * 4096, length,
+							    PTF_MADV_REMOVE));
+		EXPECT_EQ(-EBADF, ptf_file_advise_unchecked(-1, 0, length, PTF_MADV_REMOVE));
+		EXPECT_EQ(-ESPIPE, ptf_file_advise_unchecked(pipes[0], 0, length,
+							     PTF_MADV_REMOVE));
+		EXPECT_EQ(-ESPIPE, ptf_file_advise_unchecked(pipes[1], 0, length,
+							     PTF_MADV_REMOVE));
+		EXPECT_EQ(-ENODEV, ptf_file_advise_unchecked(null, 0, length, PTF_MADV_REMOVE));
+		EXPECT_EQ(-EISDIR, ptf_file_advise_unchecked(dir, 0, length, PTF_MADV_REMOVE));
+	}
+	close(null);
+	close(dir);
 	/* Nothing of that changed the file. */
 	ASSERT_EQ(4096, pread(fd, back, 4096, 0));
 	EXPECT_EQ(0, memcmp(back, buf, 4096));
@@ -755,6 +826,12 @@ TEST(file_side)
 	EXPECT_EQ(0, cached);
 	EXPECT_EQ(-ENODEV, ptf_file_cached(pipes[0], 0, 0, &cached));
 	EXPECT_EQ(-EBADF, ptf_file_cached(-1, 0, 0, &cached));
+	EXPECT_EQ(-EOVERFLOW, ptf_file_cached(fd, UINT64_MAX, 1, &cached));
+	EXPECT_EQ(-EOVERFLOW, ptf_file_cached(fd, INT64_MAX, 1, &cached));
+	/* Kernels with cachestat(2) need no right to read. */
+	ret = ptf_file_cached(wo, 0, 0, &cached);
+	EXPECT_EQ(true, ret == -EACCES || (kernel_version() >= 605 && !ret));
+	close(wo);
 
 	/* REMOVE: zero there, the rest and the size as before. */
 	mem = filled_memfd(4, 4);

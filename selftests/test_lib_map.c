@@ -883,6 +883,22 @@ TEST_F(map, flush)
 
 /* --- advice on objects ------------------------------------------------------------ */
 
+/* A call that is made of another one fails by its own name. */
+TEST_F(map, failures_have_the_callers_name)
+{
+	struct ptf_map *m = make(PTF_MAP_WRITE, self->fd, 0, PAGES(2), NULL);
+
+	ASSERT_NE(NULL, m);
+	EXPECT_EQ(-EINVAL, ptf_map_flush(m, 1U << 31));
+	EXPECT_STREQ("ptf_map_flush", ptf_failure_last()->op);
+	EXPECT_EQ(-EINVAL, ptf_map_flush_range(m, 0, PAGE, 1U << 31));
+	EXPECT_STREQ("ptf_map_flush_range", ptf_failure_last()->op);
+	EXPECT_EQ(0, ptf_map_destroy(m));
+	EXPECT_EQ(-EFAULT, err_of(PTF_MAP_READ, self->fd, PAGES(6), PAGES(4),
+				  OPTS(.flags = PTF_MAP_F_POPULATE_ALL)));
+	EXPECT_STREQ("ptf_map_create", ptf_failure_last()->op);
+}
+
 TEST_F(map, advise)
 {
 	struct ptf_map *m = make(PTF_MAP_COPY, self->fd, 0, PAGES(7) + 9, NULL);

@@ -97,7 +97,12 @@ unsigned int ptf_advice_count(void)
 
 int ptf_advice_at(unsigned int n)
 {
-	return n < PTF_ARRAY_SIZE(table) ? table[n].advice : -ENOENT;
+	if (n < PTF_ARRAY_SIZE(table))
+		return table[n].advice;
+	ptf_fail(ENOENT, PTF_LAYER_ARGUMENT, __func__, NULL, 0, 0,
+		 "there are %zu", PTF_ARRAY_SIZE(table));
+	ptf_fail_way("count up to below ptf_advice_count()");
+	return -ENOENT;
 }
 
 const char *ptf_advice_name(int advice)
@@ -128,15 +133,30 @@ int ptf_advice_parse(const char *name)
 		if (family == OF_KERNEL ? !module : family == OF_MODULE ? module : true)
 			return table[i].advice;
 	}
-	return ptf_fail(EINVAL, PTF_LAYER_ARGUMENT, __func__, NULL, 0, 0,
-			"no advice named %s", name);
+	ptf_fail(EINVAL, PTF_LAYER_ARGUMENT, __func__, NULL, 0, 0,
+		 "no advice named %s", name);
+	ptf_fail_way("ptf_advice_at() and ptf_advice_name() list them");
+	return -EINVAL;
+}
+
+static int fail_unknown(const char *op, int advice)
+{
+	ptf_fail(EINVAL, PTF_LAYER_ARGUMENT, op, NULL, 0, 0,
+		 "advice %d is unknown", advice);
+	ptf_fail_way("ptf_advice_at() lists the values");
+	return -EINVAL;
+}
+
+int ptf_advice_cls(int advice)
+{
+	int i = find(advice);
+
+	return i < 0 ? 0 : table[i].cls;
 }
 
 int ptf_advice_class(int advice)
 {
-	int i = find(advice);
-
-	return i < 0 ? -EINVAL : table[i].cls;
+	return ptf_advice_cls(advice) ? : fail_unknown(__func__, advice);
 }
 
 const char *ptf_advice_class_name(int cls)
@@ -172,16 +192,17 @@ static int probe_module(int advice)
 int ptf_advice_probe(int advice)
 {
 	if (ptf_advice_is_module(advice))
-		return find(advice) < 0 ? -EINVAL : probe_module(advice);
+		return find(advice) < 0 ? fail_unknown(__func__, advice) :
+					  probe_module(advice);
 	/* The raw call: the libc may have its own ideas of some values. */
 	if (!syscall(SYS_madvise, NULL, 0, advice))
 		return 1;
-	return find(advice) < 0 ? -EINVAL : 0;
+	return find(advice) < 0 ? fail_unknown(__func__, advice) : 0;
 }
 
 /* Refuse what the checked calls don't take. */
-static int check_class(const char *op, const void *addr, size_t length,
-		       int advice)
+int ptf_advice_check(const char *op, const void *addr, size_t length,
+		     int advice)
 {
 	int i = find(advice);
 
@@ -189,8 +210,9 @@ static int check_class(const char *op, const void *addr, size_t length,
 		return ptf_fail(EPERM, PTF_LAYER_ARGUMENT, op, addr, length, 0,
 				"%s is of class %s", table[i].name,
 				ptf_advice_class_name(table[i].cls));
-	/* What we don't know could be anything. */
-	if (i < 0 && !syscall(SYS_madvise, NULL, 0, advice))
+	/* What we don't know could be anything; the module's is a session's. */
+	if (i < 0 && !ptf_advice_is_module(advice) &&
+	    !syscall(SYS_madvise, NULL, 0, advice))
 		return ptf_fail(EPERM, PTF_LAYER_ARGUMENT, op, addr, length, 0,
 				"advice %d is unknown to this library", advice);
 	return 0;
@@ -220,7 +242,7 @@ static int refuse_special(const char *op, pid_t pid, uintptr_t addr, size_t leng
 
 	ret = ptf_vma_list_create(pid, &list);
 	if (ret)
-		return ret;
+		return ptf_fail_op(op, ret);
 	for (e = ptf_vma_list_next(list, addr); e && e->start < end;
 	     e = ptf_vma_list_next(list, e->end)) {
 		if (!e->special)
@@ -232,6 +254,43 @@ static int refuse_special(const char *op, pid_t pid, uintptr_t addr, size_t leng
 	}
 	ptf_vma_list_destroy(list);
 	return ret;
+}
+
+/*
+ * Where POPULATE_* stopped: what came before is there, and asking for it again
+ * changes nothing. Mapping by mapping, then in the one that refuses page by page.
+ */
+static uintptr_t populate_stopped(uintptr_t addr, size_t length, int advice)
+{
+	size_t page = ptf_page_bytes(), step;
+	uintptr_t at = addr, end = addr + length, stop;
+	const struct ptf_vma_entry *e;
+	struct ptf_failure_saved saved;
+	struct ptf_vma_list *list;
+
+	if (addr & (page - 1) || end < addr || length > PTRDIFF_MAX)
+		return addr;
+	ptf_fail_save(&saved);
+	if (ptf_vma_list_create(0, &list)) {
+		ptf_fail_restore(&saved);
+		return addr;
+	}
+	for (; at < end; at = stop) {
+		e = ptf_vma_list_find(list, at);
+		stop = e && e->end < end ? e->end : end;
+		if (!e || syscall(SYS_madvise, at, stop - at, advice))
+			break;
+	}
+	ptf_vma_list_destroy(list);
+	for (step = 512 * page; at < end; ) {
+		if (!syscall(SYS_madvise, at, ptf_min_size(step, end - at), advice))
+			at += ptf_min_size(step, end - at);
+		else if (step > page)
+			step = page;
+		else
+			break;
+	}
+	return at < end ? at : addr;
 }
 
 /* What is known of why madvise() said no: where, and how much before it. */
@@ -255,9 +314,11 @@ static int explain(const char *op, int err, pid_t pid, uintptr_t addr,
 		ptf_vma_list_destroy(list);
 		if (at < addr + length) {
 			done = at - addr;
-			return ptf_fail(err, PTF_LAYER_VMA, op, (void *)at,
-					length, done, "%s: nothing mapped there",
-					name ? name : "advice");
+			ptf_fail(err, PTF_LAYER_VMA, op, (void *)at, length,
+				 done, "%s: nothing mapped there",
+				 name ? name : "advice");
+			ptf_fail_at();
+			return -err;
 		}
 	}
 	if (err == EINVAL && (addr & (page - 1)))
@@ -269,8 +330,14 @@ static int explain(const char *op, int err, pid_t pid, uintptr_t addr,
 		ptf_fail_way("pass a value that ptf_advice_probe() answers 1 for");
 		return -err;
 	}
-	ptf_fail(err, PTF_LAYER_VMA, op, (void *)addr, length, 0, "%s",
+	if (!pid && (advice == PTF_MADV_POPULATE_READ ||
+		     advice == PTF_MADV_POPULATE_WRITE))
+		at = populate_stopped(addr, length, advice);
+	else
+		at = addr;
+	ptf_fail(err, PTF_LAYER_VMA, op, (void *)at, length, at - addr, "%s",
 		 name ? name : "advice");
+	ptf_fail_at();
 	if (err == EINVAL)
 		ptf_fail_way("this advice has no meaning for this kind of memory, or this kernel does not know it; see ptf_advise(3)");
 	else if (err == EPERM)
@@ -284,7 +351,7 @@ int ptf_advise_op(const char *op, void *addr, size_t length, int advice,
 	int ret;
 
 	if (!unchecked) {
-		ret = check_class(op, addr, length, advice);
+		ret = ptf_advice_check(op, addr, length, advice);
 		if (ret)
 			return ret;
 	}
@@ -347,7 +414,7 @@ static int advise_process(const char *op, int pidfd, uintptr_t addr,
 	long n;
 
 	if (!unchecked) {
-		ret = check_class(op, (void *)addr, length, advice);
+		ret = ptf_advice_check(op, (void *)addr, length, advice);
 		if (ret)
 			return ret;
 	}

@@ -585,7 +585,8 @@ int ptf_map_create(int kind, int fd, uint64_t offset, size_t length,
 	name_apply(m);
 	device_nofork(m);
 	if (o.flags & (PTF_MAP_F_LOCKED | PTF_MAP_F_LOCK_ONFAULT)) {
-		ret = ptf_map_lock(m, o.flags & PTF_MAP_F_LOCKED ? 0 : PTF_LOCK_F_ONFAULT);
+		ret = ptf_fail_op(__func__, ptf_map_lock(m, o.flags & PTF_MAP_F_LOCKED ?
+							 0 : PTF_LOCK_F_ONFAULT));
 		if (ret)
 			goto unmap;
 	}
@@ -594,6 +595,7 @@ int ptf_map_create(int kind, int fd, uint64_t offset, size_t length,
 		ret = ptf_map_populate_range(m, 0, m->length,
 					     (m->prot & PROT_WRITE) &&
 					     !(m->mmap_flags & MAP_SHARED));
+		ptf_fail_op(__func__, ret);
 		if (ret)
 			goto unmap;
 	}
@@ -752,7 +754,7 @@ static int protect_pages(struct ptf_map *m, char *start, size_t bytes, int prot,
 	if (m->mixed) {
 		ret = ptf_vma_list_create(0, &list);
 		if (ret)
-			return ret;
+			return ptf_fail_op(op, ret);
 	}
 	if (mprotect(start, bytes, prot)) {
 		/* It stops in the middle, and what is done stays done. */
@@ -822,7 +824,7 @@ int ptf_map_flush_range(struct ptf_map *m, size_t offset, size_t length,
 
 int ptf_map_flush(struct ptf_map *m, unsigned int flags)
 {
-	return ptf_map_flush_range(m, 0, m->length, flags);
+	return ptf_fail_op(__func__, ptf_map_flush_range(m, 0, m->length, flags));
 }
 
 static int lock_pages(struct ptf_map *m, char *start, size_t bytes,
@@ -967,7 +969,7 @@ static int advise_range(struct ptf_map *m, size_t offset, size_t length,
 
 	if (ret)
 		return ret;
-	if (length && ptf_advice_class(advice) >= PTF_CLASS_CONTENT &&
+	if (length && ptf_advice_cls(advice) >= PTF_CLASS_CONTENT &&
 	    (start != m->base + m->slack + offset ||
 	     (offset + length != m->length &&
 	      start + bytes != m->base + m->slack + offset + length)))

@@ -101,7 +101,8 @@ PTF_API int ptf_advice_probe(int advice);
  *
  * Answers as madvise(2) does. ptf_failure_last() then has the first address
  * that is known to have been refused: the first hole for -ENOMEM (all that
- * is mapped was done), else the mapping that refused.
+ * is mapped was done), the page where POPULATE_READ or POPULATE_WRITE stopped,
+ * else the start of the range: the kernel does not say which mapping it was.
  * @param addr page-aligned
  * @param length bytes, rounded up to pages by the kernel (but for HWPOISON
  *	and SOFT_OFFLINE)

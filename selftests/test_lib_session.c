@@ -84,6 +84,7 @@ TEST(rows_as_text)
 		{ { .state = PTF_STATE_GUARD }, "guard marker", "nothing" },
 		{ { .state = 99, .file_state = 99 }, "?", "?" },
 	};
+	static const char one_line[] = "/a\\012b (private)";
 	struct ptf_vma vma = { .flags = PTF_VMA_FILE, .offset = 0x3000 };
 	char text[128];
 	unsigned int i;
@@ -107,6 +108,12 @@ TEST(rows_as_text)
 	vma.flags = 0;
 	ptf_vma_text(&vma, "", text, 5);
 	EXPECT_STREQ("anon", text);
+	/* One line, as in /proc/PID/maps. */
+	EXPECT_EQ(strlen(one_line), ptf_vma_text(&vma, "/a\nb", text, sizeof(text)));
+	EXPECT_STREQ(one_line, text);
+	EXPECT_EQ(strlen(one_line), ptf_vma_text(&vma, "/a\nb", NULL, 0));
+	EXPECT_EQ(strlen(one_line), ptf_vma_text(&vma, "/a\nb", text, 5));
+	EXPECT_STREQ("/a\\0", text);
 }
 
 /* --- opening ---------------------------------------------------------------------- */
@@ -434,10 +441,12 @@ TEST_F(session, the_whole_address_space)
 
 TEST_F(session, the_report_as_text)
 {
-	char *text = NULL, want[128];
+	static const char name[] = "/tmp/ptf-a\nb";
+	char *text = NULL, *p, want[128];
 	struct ptf_row *row;
 	struct ptf_report *r;
-	size_t len = 0;
+	size_t len = 0, i;
+	int fd, lines;
 	FILE *f;
 
 	ASSERT_EQ(0, munmap(self->p + PAGE, PAGES(3)));
@@ -455,6 +464,26 @@ TEST_F(session, the_report_as_text)
 		 (uintmax_t)self->at + PAGES(4));
 	EXPECT_NE(NULL, strstr(text, want));
 	free(text);
+	/* One line a row, whatever the name. */
+	fd = open(name, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, ftruncate(fd, PAGE));
+	p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	f = open_memstream(&text, &len);
+	EXPECT_EQ(1, ptf_session_dump(self->s, NULL, (uintptr_t)p, (uintptr_t)p + PAGE, 0, f));
+	fclose(f);
+	for (i = 0, lines = 0; text[i]; i++)
+		lines += text[i] == '\n';
+	EXPECT_EQ(3, lines) {
+		TH_LOG("%s", text);
+	}
+	EXPECT_NE(NULL, strstr(text, "-> /tmp/ptf-a\\012b:0x0 (shared)\n"));
+	EXPECT_NE(NULL, strstr(text, "Filemap: /tmp/ptf-a\\012b:0x0 -> "));
+	free(text);
+	munmap(p, PAGE);
+	close(fd);
+	unlink(name);
 	/* Where it can't be written. */
 	f = fopen("/dev/full", "w");
 	setvbuf(f, NULL, _IONBF, 0);
@@ -488,14 +517,19 @@ TEST_F(session, wrong_ranges)
 		EXPECT_EQ(-EINVAL, ptf_report_create(self->s, NULL, bad[i].start, bad[i].end, 0,
 						     &report));
 		EXPECT_EQ(NULL, report);
+		EXPECT_STREQ("ptf_report_create", ptf_failure_last()->op);
 		EXPECT_EQ(-EINVAL, ptf_session_advise(self->s, NULL, bad[i].start, bad[i].end,
 						      PTF_ADV_NOTPRESENT, 0, &r));
 		EXPECT_EQ(-EINVAL, ptf_session_fault(self->s, NULL, bad[i].start, bad[i].end,
 						     PTF_ACCESS_READ, 0, NULL, NULL));
 		EXPECT_EQ(PTF_LAYER_ARGUMENT, ptf_failure_last()->layer);
 	}
-	EXPECT_NE(0, ptf_session_query(self->s, NULL, self->at, self->at + PAGE, 1U << 30,
-				       count_row, &(struct seen) { 0 }));
+	EXPECT_EQ(-EOPNOTSUPP, ptf_session_query(self->s, NULL, self->at, self->at + PAGE,
+						 1U << 30, count_row, &(struct seen) { 0 }));
+	EXPECT_EQ(PTF_LAYER_ARGUMENT, ptf_failure_last()->layer);
+	EXPECT_EQ(-EOPNOTSUPP, ptf_session_fault(self->s, NULL, self->at, self->at + PAGE,
+						 PTF_ACCESS_READ, 1U << 30, NULL, NULL));
+	EXPECT_EQ(PTF_LAYER_ARGUMENT, ptf_failure_last()->layer);
 	EXPECT_EQ(-EINVAL, ptf_session_walk(self->s, NULL, 0xffff800000000000, &w));
 	r.size = 2;
 	EXPECT_EQ(-EINVAL, ptf_session_advise(self->s, NULL, self->at, self->at + PAGE,
@@ -651,6 +685,14 @@ TEST_F(session, advice_on_a_file)
 	EXPECT_NE(0, ptf_session_file_advise(self->s, fd, 0, PAGE, PTF_ADV_NOTPRESENT, 0, &r));
 	EXPECT_EQ(-EINVAL, ptf_session_file_advise(self->s, fd, 1, PAGE, PTF_ADV_UNMAP_FILE, 0,
 						   &r));
+	EXPECT_EQ(-EINVAL, ptf_session_file_advise(self->s, fd, 0, PAGE, 9999, 0, &r));
+	EXPECT_EQ(PTF_LAYER_ARGUMENT, ptf_failure_last()->layer);
+	/* Page by page, never all or nothing. */
+	EXPECT_EQ(-EOPNOTSUPP, ptf_session_file_advise(self->s, fd, 0, PAGE, PTF_ADV_UNMAP_FILE,
+						       PTF_ADVISE_F_STRICT, &r));
+	EXPECT_EQ(PTF_LAYER_ARGUMENT, ptf_failure_last()->layer);
+	EXPECT_NE(NULL, strstr(ptf_failure_last()->annotation, "UNMAP_FILE: STRICT"));
+	EXPECT_NE(NULL, strstr(ptf_failure_last()->way, "page by page"));
 	munmap(p, PAGES(8));
 	munmap(q, PAGES(8));
 	close(ro);
@@ -705,6 +747,82 @@ TEST_F(session, advice_says_what_became_of_each_page)
 	EXPECT_EQ(0xa5a5a5a5a5a5a5a5, r.same_pages);
 }
 
+TEST_F(session, the_reason_is_of_the_errno)
+{
+	struct ptf_advise_result r = { .size = sizeof(r) };
+	char text[512];
+
+	/* Fifteen pages are empty, but what it answers is of the one that is not. */
+	ASSERT_EQ(0, madvise(self->p + PAGE, PAGES(NR - 1), MADV_DONTNEED));
+	ASSERT_EQ(0, hide(self->s, self->p, 1));
+	EXPECT_EQ(-EOPNOTSUPP, ptf_session_advise(self->s, NULL, self->at, self->at + PAGES(NR),
+						  PTF_ADV_OLD, 0, &r));
+	EXPECT_EQ(NR - 1, r.skipped_pages[PTF_SKIP_EMPTY]);
+	EXPECT_EQ(1, r.skipped_pages[PTF_SKIP_KIND]);
+	EXPECT_STREQ(ptf_skip_text(PTF_SKIP_KIND), ptf_failure_last()->annotation);
+	EXPECT_NE(NULL, strstr(ptf_failure_last()->way, "PRESENT"));
+	/* The address is named, also the first of all. */
+	EXPECT_EQ(-ENOMEM, ptf_session_advise(self->s, NULL, 0, PAGE, PTF_ADV_NOTPRESENT, 0, &r));
+	ptf_failure_text(text, sizeof(text));
+	EXPECT_NE(NULL, strstr(text, " at 0x0,"));
+}
+
+/* A flag that is refused is named as such, whichever advice it is. */
+TEST_F(session, flags_that_an_advice_does_not_take)
+{
+	struct ptf_advise_result r = { .size = sizeof(r) };
+	unsigned int i, bit, refused = 0;
+	int advice, ret;
+
+	for (i = 0; i < ptf_advice_count(); i++) {
+		advice = ptf_advice_at(i);
+		if (advice < PTF_ADV_BASE || !ptf_session_has_advice(self->s, advice))
+			continue;
+		for (bit = 0; bit < 8; bit++) {
+			ret = ptf_session_advise(self->s, NULL, self->at, self->at + PAGE, advice,
+						 PTF_ADVISE_UNCHECKED | 1U << bit, &r);
+			if (bit > 4)
+				EXPECT_EQ(-EOPNOTSUPP, ret);
+			if (bit > 4 || ((advice == PTF_ADV_UNMAP_FILE || advice == PTF_ADV_EVICT ||
+					 advice == PTF_ADV_UNMAP_FILE_COW ||
+					 advice == PTF_ADV_RESET) && !bit)) {
+				EXPECT_EQ(-EOPNOTSUPP, ret);
+				EXPECT_EQ(PTF_LAYER_ARGUMENT, ptf_failure_last()->layer);
+				EXPECT_NE(NULL, strstr(ptf_failure_last()->annotation, "a flag"));
+				EXPECT_NE(NULL, strstr(ptf_failure_last()->way, "leave the flag"));
+				refused++;
+			}
+			ptf_session_advise(self->s, NULL, self->at, self->at + PAGE, PTF_ADV_RESET,
+					   0, NULL);
+		}
+	}
+	EXPECT_LT(3 * 10, refused);
+}
+
+TEST_F(session, part_of_a_huge_page)
+{
+	struct ptf_advise_result r = { .size = sizeof(r) };
+	char *all = mmap(NULL, 4 * MB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = (char *)(((uintptr_t)all + 2 * MB - 1) & ~(2 * MB - 1));
+	uint64_t at = (uintptr_t)p;
+	int ret;
+
+	ASSERT_NE(MAP_FAILED, all);
+	if (madvise(p, 2 * MB, MADV_HUGEPAGE))
+		SKIP(return, "a kernel without huge pages");
+	memset(p, 1, 2 * MB);
+	ret = ptf_session_advise(self->s, NULL, at, at + MB, PTF_ADV_NOTPRESENT, 0, &r);
+	if (ret != -EOPNOTSUPP || !r.skipped_pages[PTF_SKIP_THP])
+		SKIP(return, "no huge page came");
+	EXPECT_NE(NULL, strstr(ptf_failure_last()->way, "flag PMD"));
+	/* Who has given the flag already needs another word. */
+	EXPECT_EQ(-EOPNOTSUPP, ptf_session_advise(self->s, NULL, at, at + MB, PTF_ADV_NOTPRESENT,
+						  PTF_ADVISE_F_PMD, &r));
+	EXPECT_EQ(NULL, strstr(ptf_failure_last()->way, "flag PMD"));
+	EXPECT_NE(NULL, strstr(ptf_failure_last()->way, "whole huge pages"));
+	munmap(all, 4 * MB);
+}
+
 TEST_F(session, the_kernels_advice_through_a_session)
 {
 	struct ptf_advise_result r = { .size = sizeof(r) };
@@ -717,8 +835,12 @@ TEST_F(session, the_kernels_advice_through_a_session)
 	EXPECT_EQ(-EPERM, ptf_session_advise(self->s, NULL, self->at, self->at + PAGE,
 					     MADV_DONTNEED, 0, &r));
 	EXPECT_EQ(true, page_has(self->p, 0, 1));
-	EXPECT_EQ(-EPERM, ptf_session_advise(self->s, NULL, self->at, self->at + PAGE, 0x6fff, 0,
-					     &r));
+	/* What nobody knows can't lose data: with the same errno as ptf_advise(). */
+	EXPECT_EQ(-EINVAL, ptf_session_advise(self->s, NULL, self->at, self->at + PAGE, 0x6fff,
+					      0, &r));
+	EXPECT_EQ(-EINVAL, ptf_session_advise(self->s, NULL, self->at, self->at + PAGE, 9999,
+					      PTF_ADVISE_UNCHECKED, &r));
+	EXPECT_EQ(-EINVAL, ptf_advise(self->p, PAGE, 9999));
 	EXPECT_EQ(0, ptf_session_advise(self->s, NULL, self->at, self->at + PAGE, MADV_DONTNEED,
 					PTF_ADVISE_UNCHECKED, &r));
 	EXPECT_EQ(self->at + PAGE, r.next);

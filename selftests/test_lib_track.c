@@ -346,11 +346,29 @@ TEST_F(track, a_part_holes_and_read_only)
 	COLLECT(&got, ptf_track_read, self->start, self->end);
 	EXPECT_EQ(2, got.nr);
 	EXPECT_EQ(1, got.written[4] & got.written[31]);
-	/* Nothing writable: an errno, and of the module a count. */
 	ptf_track_stop(self->t);
 	self->t = NULL;
-	if (variant->method != PTF_TRACK_MODULE)
-		EXPECT_EQ(-ENOMEM, START(self->start + PAGES(20), self->start + PAGES(24)));
+}
+
+/* Every way has the same errno and the same words for it. */
+TEST_F(track, nothing_that_can_be_tracked)
+{
+	ASSERT_EQ(0, munmap(self->p + PAGES(8), PAGES(8)));
+	ASSERT_EQ(0, mprotect(self->p + PAGES(20), PAGES(4), PROT_READ));
+	ASSERT_EQ(0, mprotect(self->p + PAGES(24), PAGES(4), PROT_NONE));
+	EXPECT_EQ(-EACCES, START(self->start + PAGES(20), self->start + PAGES(24)));
+	EXPECT_EQ(PTF_LAYER_VMA, ptf_failure_last()->layer);
+	EXPECT_EQ(self->p + PAGES(20), ptf_failure_last()->addr);
+	EXPECT_STREQ("ptf_track_start", ptf_failure_last()->op);
+	EXPECT_STREQ(ptf_skip_text(PTF_SKIP_READONLY), ptf_failure_last()->annotation);
+	EXPECT_NE(NULL, strstr(ptf_failure_last()->way, "writable mapping"));
+	EXPECT_EQ(-ENOMEM, START(self->start + PAGES(8), self->start + PAGES(16)));
+	EXPECT_STREQ(ptf_skip_text(PTF_SKIP_HOLE), ptf_failure_last()->annotation);
+	EXPECT_EQ(-EOPNOTSUPP, START(self->start + PAGES(24), self->start + PAGES(28)));
+	EXPECT_STREQ(ptf_skip_text(PTF_SKIP_PROTNONE), ptf_failure_last()->annotation);
+	/* What comes first. */
+	EXPECT_EQ(-ENOMEM, START(self->start + PAGES(15), self->start + PAGES(16)));
+	EXPECT_EQ(-EACCES, START(self->start + PAGES(23), self->start + PAGES(25)));
 }
 
 static bool is_on_stack;
@@ -584,12 +602,15 @@ TEST(the_best_way_there_is)
 	int err;
 
 	s = session_or(PTF_FEATURE_TRACK, &why);
+	ptf_failure_clear();
 	err = ptf_track_start(s, NULL, (uintptr_t)p, (uintptr_t)p + PAGES(4), NULL, &t);
 	if (err == -EOPNOTSUPP) {
 		ptf_failure_text(text, sizeof(text));
 		SKIP(return, "%s", text);
 	}
 	ASSERT_EQ(0, err);
+	/* What was tried before it is no failure. */
+	EXPECT_EQ(0, ptf_failure_last()->err);
 	EXPECT_EQ(0, ptf_track_query(t, &info));
 	EXPECT_EQ(s ? PTF_TRACK_MODULE : kernel_version() >= 607 ? PTF_TRACK_SCAN :
 		  PTF_TRACK_SOFT_DIRTY, info.method);

@@ -22,12 +22,18 @@
 #include "advice.h"
 #include "session.h"
 
-/* An advice that this library does not know may do anything. */
-static bool needs_unchecked(unsigned int advice)
+/* Refuse what only PTF_ADVISE_UNCHECKED lets through. */
+static int check_class(const struct ptf_session *session, const char *op,
+		       const void *addr, size_t length, unsigned int advice,
+		       uint32_t flags)
 {
-	int cls = ptf_advice_class(advice);
-
-	return cls < 0 ? advice < PTF_ADV_BASE : cls >= PTF_CLASS_CONTENT;
+	if (flags & PTF_ADVISE_UNCHECKED)
+		return 0;
+	/* Of a newer module, and unknown here: it may do anything. */
+	if (!ptf_advice_name(advice) && ptf_module_has_advice(session, advice))
+		return ptf_fail(EPERM, PTF_LAYER_ARGUMENT, op, addr, length, 0,
+				"advice %u is unknown to this library", advice);
+	return ptf_advice_check(op, addr, length, advice);
 }
 
 static void result_out(struct ptf_advise_result *to,
@@ -42,16 +48,21 @@ static void result_out(struct ptf_advise_result *to,
 	to->size = size;
 }
 
-/* The reason that kept most pages of a range from being served. */
-static int main_skip(const struct ptf_advise_result *r)
+int ptf_skip_main(const uint64_t *skipped_pages, int err)
 {
 	int i, best = -1;
 
 	for (i = 0; i < PTF_SKIP_NR; i++)
-		if (r->skipped_pages[i] &&
-		    (best < 0 || r->skipped_pages[i] > r->skipped_pages[best]))
+		if (skipped_pages[i] && (!err || ptf_skip_errno(i) == err) &&
+		    (best < 0 || skipped_pages[i] > skipped_pages[best]))
 			best = i;
 	return best;
+}
+
+/* The reason that kept most pages of a range from being served. */
+static int main_skip(const struct ptf_advise_result *r)
+{
+	return ptf_skip_main(r->skipped_pages, 0);
 }
 
 static enum ptf_layer skip_layer(int reason)
@@ -69,7 +80,7 @@ static enum ptf_layer skip_layer(int reason)
 	}
 }
 
-static const char *skip_way(int reason)
+static const char *skip_way(int reason, uint32_t flags)
 {
 	switch (reason) {
 	case PTF_SKIP_HOLE:
@@ -77,17 +88,23 @@ static const char *skip_way(int reason)
 	case PTF_SKIP_EMPTY:
 		return "touch the pages first, or drive the fault handler for them";
 	case PTF_SKIP_THP:
-		return "a huge page needs a flag: PMD (as a whole) or SPLIT (split it first)";
+		if (flags & PTF_ADVISE_F_SPLIT)
+			return "it could not be split: try again when nothing uses it";
+		if (flags & PTF_ADVISE_F_PMD)
+			return "PMD is for whole huge pages: name all of it, or have it SPLIT";
+		return "split it (flag or advice SPLIT), or take it as a whole (flag PMD)";
+	case PTF_SKIP_KIND:
+		return "make a page that is a hint PRESENT first, or choose other memory";
 	case PTF_SKIP_PINNED:
 		return "wait until the DMA that pins the page is done";
 	case PTF_SKIP_FOREIGN:
-		return "end the other session, or the userfaultfd registration";
+		return "end what has it: a session, a mark (RESET, UNPOISON) or userfaultfd";
 	case PTF_SKIP_SWAPPED:
 		return "fault the page in first";
 	case PTF_SKIP_NOSPACE:
 		return "turn swap on (swapon), or free memory";
 	case PTF_SKIP_READONLY:
-		return "choose a writable mapping";
+		return "choose a writable mapping, and a file that may be written";
 	case PTF_SKIP_BUSY:
 		return "try again";
 	default:
@@ -95,30 +112,67 @@ static const char *skip_way(int reason)
 	}
 }
 
+int ptf_skip_fail(const char *op, int err, int reason, uint64_t start,
+		  uint64_t end, uint64_t at, uint32_t flags)
+{
+	ptf_fail(err, skip_layer(reason), op, ptf_addr(at), end - start,
+		 at - start, "%s", ptf_skip_text(reason));
+	ptf_fail_at();
+	ptf_fail_way("%s", skip_way(reason, flags));
+	return -err;
+}
+
 /* Record why the module refused a range, from its counts if they say it. */
 static int advise_fail(const char *op, int err, uint64_t start, uint64_t end,
-		       const struct ptf_advise_result *r)
+		       uint32_t flags, const struct ptf_advise_result *r)
 {
 	uint64_t at = r->next >= start && r->next < end ? r->next : start;
-	int skip = main_skip(r);
+	int skip = ptf_skip_main(r->skipped_pages, err);
 
-	if (skip >= 0 && ptf_skip_errno(skip) == err) {
-		ptf_fail(err, skip_layer(skip), op, ptf_addr(at), end - start,
-			 at - start, "%s", ptf_skip_text(skip));
-		ptf_fail_way("%s", skip_way(skip));
-		return -err;
-	}
-	if (err == ENODATA)
+	/* A strict look counts nothing, and some errnos have one reason. */
+	if (skip < 0 && err == ENODATA)
 		skip = PTF_SKIP_EMPTY;
-	if (err == ENOMEM)
+	if (skip < 0 && err == ENOMEM)
 		skip = PTF_SKIP_HOLE;
-	if (err == ENOSPC)
+	if (skip < 0 && err == ENOSPC)
 		skip = PTF_SKIP_NOSPACE;
-	ptf_fail(err, ptf_errno_layer(err), op, ptf_addr(at), end - start,
-		 at - start, skip >= 0 ? "%s" : NULL, ptf_skip_text(skip));
 	if (skip >= 0)
-		ptf_fail_way("%s", skip_way(skip));
+		return ptf_skip_fail(op, err, skip, start, end, at, flags);
+	ptf_fail(err, ptf_errno_layer(err), op, ptf_addr(at), end - start,
+		 at - start, NULL);
+	ptf_fail_at();
 	return -err;
+}
+
+/* The module refuses flags before it looks at a page. */
+static int flags_fail(const char *op, unsigned int advice, uint32_t flags)
+{
+	static const char *const names[] = {
+		"STRICT", "GUP", "PMD", "SPLIT", "ONESHOT",
+	};
+	char text[64] = "";
+	size_t i, at = 0;
+
+	for (i = 0; i < PTF_ARRAY_SIZE(names); i++)
+		if (flags & 1U << i)
+			at += (size_t)snprintf(text + at, sizeof(text) - at,
+					       " %s", names[i]);
+	if (flags >> PTF_ARRAY_SIZE(names))
+		snprintf(text + at, sizeof(text) - at, " 0x%x", flags >>
+			 PTF_ARRAY_SIZE(names) << PTF_ARRAY_SIZE(names));
+	ptf_fail(EOPNOTSUPP, PTF_LAYER_ARGUMENT, op, NULL, 0, 0,
+		 "a flag has no meaning for %s:%s",
+		 ptf_advice_name(advice) ? : "this advice", text);
+	switch (advice) {
+	case PTF_ADV_UNMAP_FILE:
+	case PTF_ADV_UNMAP_FILE_COW:
+	case PTF_ADV_EVICT:
+		ptf_fail_way("leave the flags out: files are worked on page by page, never all or nothing");
+		break;
+	default:
+		ptf_fail_way("leave the flag out; ptefault(7) says which flags each advice takes");
+	}
+	return -EOPNOTSUPP;
 }
 
 /* Is it the calling process whose memory is meant? */
@@ -145,6 +199,7 @@ static int kernel_advise(const struct ptf_session *session,
 	} else if (target) {
 		err = ptf_advise_process_unchecked(target->pidfd, start, len,
 						   advice);
+		ptf_fail_op(op, err);
 	} else {
 		ptf_fail(EOPNOTSUPP, PTF_LAYER_PROCESS, op, NULL, 0, 0,
 			 "the session was opened by another process");
@@ -402,6 +457,7 @@ static int swapout(const struct ptf_session *session,
 		   uint64_t start, uint64_t end, uint32_t flags,
 		   struct ptf_advise_result *r)
 {
+	struct ptf_failure_saved saved;
 	struct ptf_report *before;
 	struct sysinfo info;
 	bool any = false;
@@ -410,12 +466,12 @@ static int swapout(const struct ptf_session *session,
 
 	if (flags & ~(PTF_ADVISE_UNCHECKED | PTF_ADVISE_F_STRICT |
 		      PTF_ADVISE_F_ONESHOT))
-		return ptf_fail(EOPNOTSUPP, PTF_LAYER_ARGUMENT, op, NULL, 0, 0,
-				"a flag that has no meaning for SWAPOUT");
+		return flags_fail(op, PTF_ADV_SWAPOUT,
+				  flags & ~PTF_ADVISE_UNCHECKED);
 	ret = ptf_report_create(session, target, start, end, PTF_QUERY_F_HOLES,
 				&before);
 	if (ret < 0)
-		return ret;
+		return ptf_fail_op(op, ret);
 	for (i = 0; i < before->nr_rows; i++) {
 		const struct ptf_row *row = &before->rows[i];
 		int skip = swap_skip(row, ptf_report_vma(before, row));
@@ -426,13 +482,16 @@ static int swapout(const struct ptf_session *session,
 			continue;
 		r->next = row->start;
 		r->skipped_pages[skip] = row->nr_pages;
-		ret = advise_fail(op, ptf_skip_errno(skip), start, end, r);
+		ret = advise_fail(op, ptf_skip_errno(skip), start, end, flags,
+				  r);
 		goto out;
 	}
 	if (any && !sysinfo(&info) && !info.freeswap) {
-		ret = advise_fail(op, ENOSPC, start, end, r);
+		ret = advise_fail(op, ENOSPC, start, end, flags, r);
 		goto out;
 	}
+	/* A look that fails in between is no failure of the call. */
+	ptf_fail_save(&saved);
 	/* a page may be busy for a moment */
 	for (i = 0; any && i < SWAPOUT_TRIES; i++) {
 		ret = pageout(session, target, op, before);
@@ -445,13 +504,16 @@ static int swapout(const struct ptf_session *session,
 	}
 	if (ret >= 0)
 		ret = swap_count(session, target, before, r);
-	if (ret < 0)
+	if (ret < 0) {
+		ptf_fail_op(op, ret);
 		goto out;
+	}
+	ptf_fail_restore(&saved);
 	ret = 0;
 	r->next = end;
 	if (!r->done_pages && !r->same_pages && main_skip(r) >= 0)
 		ret = advise_fail(op, ptf_skip_errno(main_skip(r)), start, end,
-				  r);
+				  flags, r);
 out:
 	ptf_report_free(before);
 	return ret;
@@ -471,9 +533,9 @@ int ptf_session_advise(const struct ptf_session *session,
 		return ptf_fail(EINVAL, PTF_LAYER_ARGUMENT, op, NULL, 0, 0,
 				"result struct without its size");
 	err = ptf_target_check(session, target, op);
-	if (!err && needs_unchecked(advice) && !(flags & PTF_ADVISE_UNCHECKED))
-		err = ptf_fail(EPERM, PTF_LAYER_ARGUMENT, op, ptf_addr(start),
-			       end - start, 0, NULL);
+	if (!err)
+		err = check_class(session, op, ptf_addr(start), end - start,
+				  advice, flags);
 	if (err)
 		goto out;
 	if (advice < PTF_ADV_BASE) {
@@ -482,9 +544,8 @@ int ptf_session_advise(const struct ptf_session *session,
 			ptf_fail(EINVAL, PTF_LAYER_ARGUMENT, op,
 				 ptf_addr(start), 0, 0, "end before start");
 		else if (flags & ~PTF_ADVISE_UNCHECKED)
-			err = ptf_fail(EOPNOTSUPP, PTF_LAYER_ARGUMENT, op,
-				       NULL, 0, 0,
-				       "the kernel's advice takes no flags");
+			err = flags_fail(op, advice,
+					 flags & ~PTF_ADVISE_UNCHECKED);
 		else
 			err = kernel_advise(session, target, op, start, end,
 					    advice, &r);
@@ -512,13 +573,21 @@ int ptf_session_advise(const struct ptf_session *session,
 	r.flushes = arg.out_flushes;
 	memcpy(r.skipped_pages, arg.out_skipped_pages,
 	       sizeof(r.skipped_pages));
-	if (err == -EOPNOTSUPP && main_skip(&r) < 0 &&
-	    !ptf_module_has_advice(session, advice)) {
+	if (err == -EINVAL && !arg.out_next) {
+		ptf_fail(EINVAL, PTF_LAYER_ARGUMENT, op, ptf_addr(start), 0, 0,
+			 ptf_advice_name(advice) ? "no user addresses" :
+			 "advice %u is unknown", advice);
+		ptf_fail_at();
+	} else if (err == -EOPNOTSUPP && !arg.out_next && arg.flags &&
+		   ptf_module_has_advice(session, advice)) {
+		flags_fail(op, advice, arg.flags);
+	} else if (err == -EOPNOTSUPP && main_skip(&r) < 0 &&
+		   !ptf_module_has_advice(session, advice)) {
 		ptf_fail(EOPNOTSUPP, PTF_LAYER_MODULE, op, NULL, 0, 0,
 			 "the module can't serve this advice here");
 		ptf_fail_way("`ptefault stat` lists what it can; ptefault(7) says why not the others");
 	} else if (err) {
-		advise_fail(op, -err, start, end, &r);
+		advise_fail(op, -err, start, end, flags, &r);
 	}
 out:
 	result_out(result, &r);
@@ -541,9 +610,8 @@ int ptf_session_file_advise(const struct ptf_session *session, int fd,
 	if (end == UINT64_MAX)
 		end = INT64_MAX & ~(uint64_t)(ptf_page_bytes() - 1);
 	err = ptf_range_check(op, start, end);
-	if (!err && needs_unchecked(advice) && !(flags & PTF_ADVISE_UNCHECKED))
-		err = ptf_fail(EPERM, PTF_LAYER_ARGUMENT, op, NULL,
-			       end - start, 0, NULL);
+	if (!err)
+		err = check_class(session, op, NULL, end - start, advice, flags);
 	if (err)
 		goto out;
 	arg.flags = flags & ~PTF_ADVISE_UNCHECKED;
@@ -555,13 +623,20 @@ int ptf_session_file_advise(const struct ptf_session *session, int fd,
 	r.done_pages = arg.out_done_pages;
 	memcpy(r.skipped_pages, arg.out_skipped_pages,
 	       sizeof(r.skipped_pages));
-	if (err) {
-		int skip = main_skip(&r);
+	if (err == -EOPNOTSUPP && arg.flags) {
+		flags_fail(op, advice, arg.flags);
+	} else if (err == -EINVAL && !ptf_advice_name(advice)) {
+		ptf_fail(EINVAL, PTF_LAYER_ARGUMENT, op, NULL, end - start, 0,
+			 "advice %u is unknown", advice);
+	} else if (err) {
+		int skip = ptf_skip_main(r.skipped_pages, -err);
 
 		ptf_fail(-err, err == -ENOTTY ? PTF_LAYER_MODULE :
 			 PTF_LAYER_FILEMAP, op, NULL, end - start, 0,
 			 skip >= 0 ? "fd %d: %s" : "fd %d", fd,
 			 ptf_skip_text(skip));
+		if (skip >= 0)
+			ptf_fail_way("%s", skip_way(skip, flags));
 	} else {
 		r.next = end;
 	}
@@ -603,6 +678,10 @@ int ptf_session_fault(const struct ptf_session *session,
 	if (err)
 		ptf_fail(-err, ptf_errno_layer(-err), op, ptf_addr(r.next),
 			 end - start, r.next - start, NULL);
+	if (err == -EOPNOTSUPP && !arg.out_next &&
+	    flags & ~(PTF_FAULT_F_USER | PTF_FAULT_F_STOP))
+		ptf_fail(EOPNOTSUPP, PTF_LAYER_ARGUMENT, op, NULL, 0, 0,
+			 "flags 0x%x", flags);
 out:
 	if (result) {
 		r.size = result->size;

@@ -40,14 +40,17 @@ int ptf_range_check(const char *op, uint64_t start, uint64_t end)
 	uint64_t mask = ptf_page_bytes() - 1;
 
 	if ((start | end) & mask)
-		return ptf_fail(EINVAL, PTF_LAYER_ARGUMENT, op,
-				ptf_addr(start & mask ? start : end), 0, 0,
-				"not a multiple of the page size");
-	if (end <= start)
-		return ptf_fail(EINVAL, PTF_LAYER_ARGUMENT, op, ptf_addr(start),
-				0, 0, end == start ? "empty range" :
-						     "end before start");
-	return 0;
+		ptf_fail(EINVAL, PTF_LAYER_ARGUMENT, op,
+			 ptf_addr(start & mask ? start : end), 0, 0,
+			 "not a multiple of the page size");
+	else if (end <= start)
+		ptf_fail(EINVAL, PTF_LAYER_ARGUMENT, op, ptf_addr(start), 0, 0,
+			 end == start ? "empty range" : "end before start");
+	else
+		return 0;
+	ptf_fail_at();
+	ptf_fail_way("pass a page-aligned range that is not empty");
+	return -EINVAL;
 }
 
 /* Fill in the features of a fresh session, or say why it is none. */

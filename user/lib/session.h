@@ -42,6 +42,16 @@ enum ptf_layer ptf_errno_layer(int err);
  */
 int ptf_range_check(const char *op, uint64_t start, uint64_t end);
 
+/*
+ * A failure of which the reason (enum ptf_skip) is known; @flags are those of
+ * the advice. Returns -@err.
+ */
+int ptf_skip_fail(const char *op, int err, int reason, uint64_t start,
+		  uint64_t end, uint64_t at, uint32_t flags);
+
+/* The reason with this errno (0: any) that most pages have, or -1. */
+int ptf_skip_main(const uint64_t *skipped_pages, int err);
+
 /* Is the target (NULL: always) one of this session's? */
 int ptf_target_check(const struct ptf_session *session,
 		     const struct ptf_target *target, const char *op);

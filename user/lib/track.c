@@ -17,6 +17,7 @@
 
 #include <linux/userfaultfd.h>
 
+#include <ptefault/row.h>
 #include <ptefault/track.h>
 #include <ptefault/vma.h>
 
@@ -130,14 +131,20 @@ static int out_add(struct out *o, uint64_t start, uint64_t end)
 static int module_start(struct ptf_track *t, const char *op)
 {
 	struct ptf_ioc_track_start arg = { .size = sizeof(arg) };
-	int err;
+	int err, skip;
 
 	arg.flags = t->flags;
 	arg.target = t->target;
 	arg.start = t->start;
 	arg.end = t->end;
 	err = ptf_ioctl(t->session, PTF_IOC_TRACK_START, &arg);
+	memcpy(t->info.skipped_pages, arg.out_skipped_pages,
+	       sizeof(t->info.skipped_pages));
 	if (err) {
+		skip = ptf_skip_main(t->info.skipped_pages, -err);
+		if (skip >= 0)
+			return ptf_skip_fail(op, -err, skip, t->start, t->end,
+					     t->start, 0);
 		ptf_fail(-err, ptf_errno_layer(-err), op, ptf_addr(t->start),
 			 0, 0, err == -EBUSY ?
 			 "another session tracks this address space" : NULL);
@@ -146,8 +153,6 @@ static int module_start(struct ptf_track *t, const char *op)
 		return err;
 	}
 	t->info.pages = arg.out_pages;
-	memcpy(t->info.skipped_pages, arg.out_skipped_pages,
-	       sizeof(t->info.skipped_pages));
 	return 0;
 }
 
@@ -197,6 +202,21 @@ static bool is_stack(const struct ptf_track *t, const struct ptf_vma_entry *e)
 	return t->flags & PTF_TRACK_F_NOSTACK && !strcmp(e->name, "[stack]");
 }
 
+/* Why nothing of the range can be written: of what comes first, as the module. */
+static int areas_none(const struct ptf_track *t, const struct ptf_vma_list *list,
+		      const char *op)
+{
+	const struct ptf_vma_entry *e = ptf_vma_list_find(list, t->start);
+	int reason = !e ? PTF_SKIP_HOLE :
+		     e->prot == PROT_NONE ? PTF_SKIP_PROTNONE : PTF_SKIP_READONLY;
+
+	if (e && e->prot & PROT_WRITE)
+		return ptf_fail(ENOMEM, PTF_LAYER_VMA, op, ptf_addr(t->start), 0,
+				0, "nothing but the stack, which is left out");
+	return ptf_skip_fail(op, ptf_skip_errno(reason), reason, t->start, t->end,
+			     t->start, 0);
+}
+
 /* The areas of the range that can be written, as they are mapped now. */
 static int areas_find(struct ptf_track *t, const char *op)
 {
@@ -208,7 +228,7 @@ static int areas_find(struct ptf_track *t, const char *op)
 
 	err = ptf_vma_list_create(t->pid, &list);
 	if (err)
-		return err;
+		return ptf_fail_op(op, err);
 	t->areas = calloc(ptf_vma_list_count(list) + 1, sizeof(*t->areas));
 	if (!t->areas) {
 		ptf_vma_list_destroy(list);
@@ -222,11 +242,9 @@ static int areas_find(struct ptf_track *t, const char *op)
 		a->start = e->start > t->start ? e->start : t->start;
 		a->end = e->end < t->end ? e->end : t->end;
 	}
+	err = t->nr_areas ? 0 : areas_none(t, list, op);
 	ptf_vma_list_destroy(list);
-	if (!t->nr_areas)
-		return ptf_fail(ENOMEM, PTF_LAYER_VMA, op, ptf_addr(t->start),
-				0, 0, "nothing writable is mapped there");
-	return 0;
+	return err;
 }
 
 static int pagemap_open(struct ptf_track *t, const char *op)
@@ -500,7 +518,7 @@ static int soft_dirty_read(struct ptf_track *t, uint64_t start, uint64_t end,
 		end = t->end;
 	ret = ptf_vma_list_create(t->pid, &list);
 	if (ret)
-		return ret;
+		return ptf_fail_op(op, ret);
 	words = calloc(WORDS_AT_ONCE, sizeof(*words));
 	if (!words)
 		ret = ptf_fail(ENOMEM, PTF_LAYER_NONE, op, NULL, 0, 0, NULL);
@@ -572,16 +590,21 @@ static void let_go(struct ptf_track *t)
 
 static int start_any(struct ptf_track *t, const char *op)
 {
+	struct ptf_failure_saved saved;
 	int err;
 
 	if (t->session &&
 	    t->session->features.out_features & PTF_FEATURE_TRACK)
 		return start_method(t, PTF_TRACK_MODULE, op);
+	ptf_fail_save(&saved);
 	err = start_method(t, PTF_TRACK_SCAN, op);
 	if (err != -EOPNOTSUPP)
 		return err;
 	let_go(t);
-	return start_method(t, PTF_TRACK_SOFT_DIRTY, op);
+	err = start_method(t, PTF_TRACK_SOFT_DIRTY, op);
+	if (!err)
+		ptf_fail_restore(&saved);
+	return err;
 }
 
 int ptf_track_start(const struct ptf_session *session,

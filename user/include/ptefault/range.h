@@ -52,11 +52,15 @@ struct ptf_advise_result {
  * @param flags PTF_ADVISE_F_* and PTF_ADVISE_UNCHECKED
  * @param result filled in as far as its size goes, also on failure; may be
  *	NULL. MADV_* values count nothing but @next
- * @return 0, or -EINVAL (range), -EOPNOTSUPP (flag, advice, or a kind of
- *	memory), -EPERM (needs PTF_ADVISE_UNCHECKED), -ENOMEM (a hole), -ENODATA
- *	(nothing mapped there), -EBUSY (pinned), -ENOSPC (no swap), -EACCES,
- *	-ESRCH, -EINTR. Pages that can't be served are skipped and counted; with
- *	PTF_ADVISE_F_STRICT, or if there was nothing else, they are the errno
+ * @return 0, or -EINVAL (range, or an unknown advice), -EOPNOTSUPP (a flag that
+ *	the advice does not take: UNMAP_FILE, UNMAP_FILE_COW, EVICT and RESET
+ *	take none; an advice that can't be served here; a kind of memory),
+ *	-EPERM (needs PTF_ADVISE_UNCHECKED), -ENOMEM (a hole), -ENODATA (nothing
+ *	mapped there), -EBUSY (pinned, in use, or another session, a mark or
+ *	userfaultfd has it), -ENOSPC (no swap), -EACCES (a read-only mapping, or
+ *	a file that may not be written), -ESRCH, -EINTR. Pages that can't be
+ *	served are skipped and counted; with PTF_ADVISE_F_STRICT, or if there
+ *	was nothing else, they are the errno
  */
 PTF_API int ptf_session_advise(const struct ptf_session *session,
 			       const struct ptf_target *target,
@@ -71,9 +75,11 @@ PTF_API int ptf_session_advise(const struct ptf_session *session,
  * @param end first byte behind, page-aligned; UINT64_MAX: to the end
  * @param advice PTF_ADV_UNMAP_FILE, PTF_ADV_UNMAP_FILE_COW (needs
  *	PTF_ADVISE_UNCHECKED) or PTF_ADV_EVICT
- * @param flags PTF_ADVISE_F_STRICT and PTF_ADVISE_UNCHECKED
+ * @param flags PTF_ADVISE_UNCHECKED; files are worked on page by page, so that
+ *	all or nothing (PTF_ADVISE_F_STRICT) can't be had
  * @param result filled in as far as its size goes; may be NULL
- * @return 0 or a negative errno as ptf_session_advise(), -EBADF
+ * @return 0 or a negative errno as ptf_session_advise(), -EBADF. Pages that
+ *	can't be served are skipped and counted; -EBUSY if there was nothing else
  */
 PTF_API int ptf_session_file_advise(const struct ptf_session *session, int fd,
 				    uint64_t start, uint64_t end,

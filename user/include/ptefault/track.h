@@ -57,9 +57,12 @@ struct ptf_track_options {
  * @param opts may be NULL
  * @param out to be released by ptf_track_stop(), before the session
  * @return 0, or -EOPNOTSUPP (no way to track here: the failure's text says why
- *	not), -EBUSY (another session tracks this address space), -ENOMEM (no
- *	writable mapping in the range), -EPERM, -EACCES (another process's
- *	soft-dirty bits), -ESRCH, -EINVAL
+ *	not), -EBUSY (another session tracks this address space), -EPERM,
+ *	-EACCES (another process's soft-dirty bits), -ESRCH, -EINVAL. Where
+ *	nothing of the range can be tracked it is the errno of what comes first:
+ *	-ENOMEM (a hole, or nothing but a stack with NOSTACK), -EACCES (a
+ *	read-only mapping), -EOPNOTSUPP (PROT_NONE, or a kind of memory), -EBUSY
+ *	(another userfaultfd has it)
  */
 PTF_API int ptf_track_start(const struct ptf_session *session,
 			    const struct ptf_target *target, uint64_t start,

@@ -32,9 +32,15 @@ static int err_of(int kind, int fd, uint64_t offset, size_t length,
 		  const struct ptf_map_options *o)
 {
 	struct ptf_map *m = (void *)-1;
-	size_t before = vma_count(), after;
-	int ret = ptf_map_create(kind, fd, offset, length, o, &m);
+	struct ptf_vma_list *list;
+	size_t before, after;
+	int ret;
 
+	/* Heap that a failure's text takes is no mapping that a failure leaves. */
+	if (!ptf_vma_list_create(0, &list))
+		ptf_vma_list_destroy(list);
+	before = vma_count();
+	ret = ptf_map_create(kind, fd, offset, length, o, &m);
 	if (!ret) {
 		ptf_map_destroy(m);
 		return 0;

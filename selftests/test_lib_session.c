@@ -687,6 +687,10 @@ TEST_F(session, advice_on_a_file)
 						   &r));
 	EXPECT_EQ(-EINVAL, ptf_session_file_advise(self->s, fd, 0, PAGE, 9999, 0, &r));
 	EXPECT_EQ(PTF_LAYER_ARGUMENT, ptf_failure_last()->layer);
+	/* Behind the end of the file. */
+	EXPECT_EQ(-ENODATA, ptf_session_file_advise(self->s, fd, PAGES(64), PAGES(65),
+						    PTF_ADV_UNMAP_FILE, 0, &r));
+	EXPECT_NE(NULL, strstr(ptf_failure_last()->annotation, "cached or mapped"));
 	/* Page by page, never all or nothing. */
 	EXPECT_EQ(-EOPNOTSUPP, ptf_session_file_advise(self->s, fd, 0, PAGE, PTF_ADV_UNMAP_FILE,
 						       PTF_ADVISE_F_STRICT, &r));

@@ -635,7 +635,11 @@ int ptf_session_file_advise(const struct ptf_session *session, int fd,
 			 PTF_LAYER_FILEMAP, op, NULL, end - start, 0,
 			 skip >= 0 ? "fd %d: %s" : "fd %d", fd,
 			 ptf_skip_text(skip));
-		if (skip >= 0)
+		if (err == -ENODATA)
+			ptf_fail(-err, PTF_LAYER_FILEMAP, op, NULL, end - start,
+				 0, "fd %d: nothing of the range is cached or mapped",
+				 fd);
+		else if (skip >= 0)
 			ptf_fail_way("%s", skip_way(skip, flags));
 	} else {
 		r.next = end;

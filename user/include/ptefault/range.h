@@ -79,7 +79,8 @@ PTF_API int ptf_session_advise(const struct ptf_session *session,
  *	all or nothing (PTF_ADVISE_F_STRICT) can't be had
  * @param result filled in as far as its size goes; may be NULL
  * @return 0 or a negative errno as ptf_session_advise(), -EBADF. Pages that
- *	can't be served are skipped and counted; -EBUSY if there was nothing else
+ *	can't be served are skipped and counted: -EBUSY if all of them still are
+ *	cached or mapped, -ENODATA if none was
  */
 PTF_API int ptf_session_file_advise(const struct ptf_session *session, int fd,
 				    uint64_t start, uint64_t end,

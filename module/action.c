@@ -231,12 +231,13 @@ void ptf_action_release(struct ptf_queue *q)
 	spin_unlock(&q->lock);
 }
 
-static void ptf_action_sleep(u64 ns)
+/* @user: nobody's lock is held but the address space's; see ptf_action_hold() */
+static void ptf_action_sleep(u64 ns, bool user)
 {
 	ktime_t t = ktime_add_ns(ktime_get(), ns);
 
 	do {
-		set_current_state(TASK_KILLABLE);
+		set_current_state(TASK_KILLABLE | (user ? TASK_FREEZABLE : 0));
 		if (!schedule_hrtimeout(&t, HRTIMER_MODE_ABS))
 			break;
 	} while (!fatal_signal_pending(current));
@@ -296,7 +297,7 @@ static bool ptf_action_again(struct ptf_fault *f, vm_fault_t *ret)
 		ptf_action_unlock(f);
 		ptf_rule_put(n);
 		f->rule = NULL;
-		ptf_action_sleep(left);
+		ptf_action_sleep(left, f->flags & FAULT_FLAG_USER);
 		left = 0;
 		break;
 	case PTF_ACT_RETRY:
@@ -607,6 +608,38 @@ put:
 	return did;
 }
 
+static int ptf_action_no_fill(pte_t *ptep, unsigned long addr, void *data)
+{
+	return 0;
+}
+
+/*
+ * Have small pages at @addr, and only that one filled by what comes: a huge page would
+ * give its neighbours to everybody, unasked. No lock is held.
+ */
+static int ptf_action_small(struct mm_struct *mm, unsigned long addr)
+{
+	struct vm_area_struct *vma;
+	spinlock_t *ptl;
+	int err = 0;
+
+	if (mmap_write_lock_killable(mm))
+		return -EINTR;
+	vma = vma_lookup(mm, addr);
+	if (vma && vma_is_anonymous(vma)) {
+		/* nobody faults meanwhile */
+		ptf_vma_start_write(vma);
+		if (ptf_leaf_lock(mm, addr, &ptl)) {
+			ptf_leaf_unlock(ptl);
+			err = ptf_migrate_split(vma, addr) ? -EBUSY : 0;
+		} else {
+			err = apply_to_page_range(mm, addr, PAGE_SIZE, ptf_action_no_fill, NULL);
+		}
+	}
+	mmap_write_unlock(mm);
+	return err;
+}
+
 /**
  * ptf_action_content() - put content into a page that a thread waits for
  * @h: the thread
@@ -626,13 +659,14 @@ static int ptf_action_content(struct ptf_held *h, const void *content, u32 bytes
 
 	if (!mmget_not_zero(mm))
 		return -ENOENT;
-	do {
+	did = ptf_action_small(mm, addr) ?: -EAGAIN;
+	while (did == -EAGAIN && tries++ <= PTF_CONTENT_TRIES) {
 		did = -EINTR;
 		if (fatal_signal_pending(current) || mmap_read_lock_killable(mm))
 			break;
 		did = ptf_action_put_locked(mm, addr, content, bytes);
 		cond_resched();
-	} while (did == -EAGAIN && tries++ < PTF_CONTENT_TRIES);
+	}
 	mmput_async(mm);
 	return did == -EAGAIN ? -EBUSY : min(did, 0);
 }

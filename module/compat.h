@@ -170,6 +170,20 @@ static inline bool ptf_fault_keeps_lock(unsigned int flags)
 #endif
 }
 
+/*
+ * May core mm have cleared entries whose flush is still to come (mm/rmap.c,
+ * should_defer_flush())? Once it has done so ever, we say yes. A page table's lock is
+ * held, so that it is seen for what stands there.
+ */
+static inline bool ptf_mm_flush_deferred(struct mm_struct *mm)
+{
+#ifdef CONFIG_ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH
+	return atomic_read(&mm->tlb_flush_batched);
+#else
+	return false;
+#endif
+}
+
 /* Where the kernel writes on a thread's way to user mode, NULL: nowhere. */
 static inline void __user *ptf_task_rseq(void)
 {

@@ -46,7 +46,8 @@ static int ptf_drive_one(struct mm_struct *mm, unsigned long addr, u32 access,
 {
 	unsigned int tries;
 	struct vm_area_struct *vma;
-	bool major = false;
+	/* tracking may have a write's first fault only read, since the write comes again */
+	bool major = false, again = access & PTF_ACCESS_WRITE && ptf_track_is_on(mm);
 	vm_fault_t ret;
 
 	*next = addr + PAGE_SIZE;
@@ -67,6 +68,12 @@ static int ptf_drive_one(struct mm_struct *mm, unsigned long addr, u32 access,
 		ret = handle_mm_fault(vma, addr, flags, NULL);
 		if (ret & VM_FAULT_MAJOR)
 			major = true;
+		if (again && !(ret & (VM_FAULT_RETRY | VM_FAULT_ERROR))) {
+			if (!(ret & VM_FAULT_COMPLETED))
+				mmap_read_unlock(mm);
+			again = false;
+			continue;
+		}
 		/* both mean that the lock is dropped already */
 		if (ret & VM_FAULT_COMPLETED)
 			return major ? PTF_FAULTED_MAJOR : PTF_FAULTED_MINOR;

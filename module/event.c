@@ -253,25 +253,35 @@ static unsigned int ptf_event_take(struct ptf_queue *q, struct ptf_event *buf,
 	return i;
 }
 
-/* They could not be copied out: who waits is told of again, the rest is lost. */
-static void ptf_event_untake(struct ptf_queue *q, const struct ptf_event *ev, unsigned int nr)
+static struct ptf_held *ptf_event_told(struct ptf_queue *q, u64 id)
 {
 	struct ptf_held *h;
 
+	list_for_each_entry(h, &q->held_told, node)
+		if (h->ev.held == id)
+			return h;
+	return NULL;
+}
+
+/* They could not be copied out: who waits is told of again, the rest is lost. */
+static void ptf_event_untake(struct ptf_queue *q, const struct ptf_event *ev, unsigned int nr)
+{
+	struct ptf_held *h, *later;
+
 	spin_lock(&q->lock);
 	for (; nr--; ev++) {
-		if (ev->type != PTF_EVENT_HELD) {
+		h = ev->type == PTF_EVENT_HELD ? ptf_event_told(q, ev->held) : NULL;
+		if (!h) {
+			/* also of a thread that waits no more */
 			q->lost++;
 			continue;
 		}
-		list_for_each_entry(h, &q->held_told, node) {
-			if (h->ev.held != ev->held)
-				continue;
-			list_move_tail(&h->node, &q->held_new);
-			h->told = false;
-			q->nr_new++;
-			break;
-		}
+		list_for_each_entry(later, &q->held_new, node)
+			if (later->ev.seq > h->ev.seq)
+				break;
+		list_move_tail(&h->node, &later->node);
+		h->told = false;
+		q->nr_new++;
 	}
 	spin_unlock(&q->lock);
 }

@@ -147,6 +147,7 @@ int ptf_filemap_advise(struct address_space *mapping, struct file *file, u32 adv
 int ptf_mappers_query(struct ptf_cmd *c);
 
 /* track.c */
+bool ptf_track_is_on(struct mm_struct *mm);
 void ptf_track_advised(struct ptf_target *t, unsigned long start, unsigned long end);
 int ptf_track_start(struct ptf_cmd *c);
 int ptf_track_read(struct ptf_cmd *c);

@@ -107,13 +107,18 @@ static bool ptf_rule_dice(const struct ptf_rule_node *n, u64 nth)
 static bool ptf_rule_takes(struct ptf_rule_node *n)
 {
 	bool by_thread = n->r.flags & PTF_RULE_F_PER_THREAD;
-	unsigned long mine = 0;
+	/* two values of each thread: a tid is somebody else's one day */
+	unsigned long at = current->pid * 2UL, born = current->start_time & LONG_MAX;
 	u64 nth = n->matches, hits = n->hits;
+	unsigned long mine = 0;
+	void *was = NULL;
 	bool takes;
 
 	n->matches++;
 	if (by_thread || n->r.probability) {
-		mine = xa_to_value(xa_load(&n->threads, current->pid) ?: xa_mk_value(0));
+		was = xa_load(&n->threads, at + 1);
+		if (was && xa_to_value(was) == born)
+			mine = xa_to_value(xa_load(&n->threads, at) ?: xa_mk_value(0));
 		if (by_thread) {
 			nth = mine & PTF_THREAD_MASK;
 			hits = mine >> PTF_THREAD_BITS;
@@ -128,11 +133,13 @@ static bool ptf_rule_takes(struct ptf_rule_node *n)
 		mine = ((mine + 1) & PTF_THREAD_MASK) |
 		       ((((mine >> PTF_THREAD_BITS) + takes) & PTF_THREAD_MASK) << PTF_THREAD_BITS);
 		/* without room the thread begins again; never stop a fault for it */
-		if (mine == 1 || mine == (1UL << PTF_THREAD_BITS) + 1)
-			n->nr_threads++;
-		if (n->nr_threads <= PTF_RULE_THREADS)
-			xa_store(&n->threads, current->pid, xa_mk_value(mine),
+		if (!was && n->nr_threads == PTF_RULE_THREADS)
+			return takes;
+		n->nr_threads += !was;
+		if (!was || xa_to_value(was) != born)
+			xa_store(&n->threads, at + 1, xa_mk_value(born),
 				 GFP_ATOMIC | __GFP_ACCOUNT);
+		xa_store(&n->threads, at, xa_mk_value(mine), GFP_ATOMIC | __GFP_ACCOUNT);
 	}
 	return takes;
 }

@@ -55,6 +55,7 @@
 #include <linux/task_work.h>
 #include <linux/uaccess.h>
 #include <linux/workqueue.h>
+#include <uapi/linux/rseq.h>
 #include "rule.h"
 #include "space.h"
 #include "arch/x86.h"
@@ -169,6 +170,34 @@ static unsigned int ptf_step_insn(unsigned long ip, u8 insn[PTF_ARCH_INSN])
 	return left;
 }
 
+/* A word of the process, if it can be had without a fault. */
+static u64 ptf_step_peek(u64 addr)
+{
+	u64 v;
+
+	return addr && !copy_from_user_nofault(&v, (void __user *)addr, sizeof(v)) ? v : 0;
+}
+
+/*
+ * Does the kernel look at this page on each way of the thread to user mode: its rseq
+ * area, the critical section that this names, or the signature before that one's
+ * abort handler? To close it there would make the kernel look again, for ever.
+ */
+static bool ptf_step_is_rseq(unsigned long page)
+{
+	u64 area = (u64)ptf_task_rseq(), cs, abort;
+
+	if (!area)
+		return false;
+	if ((area & PAGE_MASK) == page)
+		return true;
+	cs = ptf_step_peek(area + offsetof(struct rseq, rseq_cs));
+	if (cs && (cs & PAGE_MASK) == page)
+		return true;
+	abort = cs ? ptf_step_peek(cs + offsetof(struct rseq_cs, abort_ip)) : 0;
+	return abort && ((abort - sizeof(u32)) & PAGE_MASK) == page;
+}
+
 /* Did it put our TF where the program can see it? */
 static void ptf_step_mend_pushf(struct pt_regs *regs, unsigned long ip)
 {
@@ -189,7 +218,7 @@ static void ptf_step_work_fn(struct callback_head *work)
 {
 	struct ptf_step *st = container_of(work, struct ptf_step, work);
 	struct pt_regs *regs = task_pt_regs(current);
-	unsigned long page[PTF_STEP_PAGES];
+	unsigned long page[PTF_STEP_PAGES], ip;
 	struct ptf_space *sp;
 	unsigned long gen;
 	unsigned int nr;
@@ -224,10 +253,12 @@ static void ptf_step_work_fn(struct callback_head *work)
 	memcpy(page, st->page, nr * sizeof(*page));
 	sp = st->sp;
 	st->sp = NULL;
+	ip = st->ip;
+	/* from here on the sweep may free it */
 	spin_unlock_irq(&ptf_step_lock);
 
 	if (was_tf)
-		ptf_step_mend_pushf(regs, st->ip);
+		ptf_step_mend_pushf(regs, ip);
 	ptf_step_close_pages(sp, page, nr, gen);
 	ptf_space_put(sp);
 	module_put(THIS_MODULE);
@@ -421,7 +452,7 @@ void ptf_step_after(struct ptf_fault *f)
 		return;
 	}
 	if (!(f->flags & FAULT_FLAG_USER) || !f->regs || !user_mode(f->regs)) {
-		if (addr == ((unsigned long)ptf_task_rseq() & PAGE_MASK))
+		if (ptf_step_is_rseq(addr))
 			ptf_mark_rearm(f->sp, addr, addr + PAGE_SIZE);
 		else
 			ptf_step_open(f, false);

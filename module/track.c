@@ -63,7 +63,10 @@
  *   moment it gives permission to its end, a pin that get_user_pages_fast() gets
  *   of a clean page is as old as that; and a page that reclaim had begun to take
  *   before mprotect() came to it, and finishes before that ends, is lost if it was
- *   written between the two.
+ *   written between the two. GUP with FOLL_FORCE writes to a private page of a
+ *   mapping that is not writable without a fault and without a dirty bit (a
+ *   debugger's breakpoint). What khugepaged reads in from swap to collapse it is
+ *   writable and clean until the next fault or notifier.
  *
  * Soft-dirty and userfaultfd's bits are left as they are.
  */
@@ -422,7 +425,7 @@ static void ptf_track_mark_dirty(pte_t pte)
 		folio_mark_dirty(page_folio(page));
 }
 
-/* An entry that is not present: no CPU has it, so one step does it. */
+/* An entry that is not present: no CPU changes it, so one step does it. */
 static void ptf_track_settle_absent(struct ptf_space *sp, unsigned long addr, pte_t *ptep,
 				    bool clean)
 {
@@ -470,6 +473,9 @@ static void ptf_track_settle(struct ptf_space *sp, pte_t *ptep, unsigned long ad
 		pte = ptep_get(ptep + i);
 		if (!pte_present(pte)) {
 			ptf_track_settle_absent(sp, at, ptep + i, mine);
+			/* a CPU may go on writing through what it remembers of it */
+			if (mine && ptf_mm_flush_deferred(sp->mm))
+				flush = true;
 			continue;
 		}
 		if (mine ? !ptf_track_is_page(pte) : !ptf_track_is_weak(pte))
@@ -1561,6 +1567,16 @@ int ptf_track_stop(struct ptf_cmd *c)
 	did = ptf_track_drop_target(t);
 	ptf_target_end(t);
 	return did ? 0 : -ENOENT;
+}
+
+bool ptf_track_is_on(struct mm_struct *mm)
+{
+	struct ptf_space *sp = ptf_space_find_get(mm);
+	bool on = sp && READ_ONCE(sp->tracked);
+
+	if (sp)
+		ptf_space_put(sp);
+	return on;
 }
 
 /**

@@ -274,6 +274,44 @@ TEST_F_TIMEOUT(hold, content, 60)
 }
 
 /* The session's close lets everybody go; so does the death of its owner. */
+/* Where the kernel would give a huge page: content for one, and nothing for others. */
+TEST_F(hold, content_of_huge_memory)
+{
+	size_t huge = 2 << 20;
+	char *room = ptf_anon(2 * huge), *p;
+	char content[PAGE];
+	struct ptf_event ev;
+	struct ptf_rule r;
+	struct access a;
+	struct ptf_row row[2];
+	pthread_t th;
+
+	ASSERT_NE(NULL, room);
+	p = (char *)(((unsigned long)room + huge - 1) & -huge);
+	if (madvise(p, huge, MADV_HUGEPAGE))
+		SKIP(return, "no huge pages here");
+	memset(content, 5, PAGE);
+	test_rule_add(&r, p, huge, PTF_ACT_HOLD);
+	test_rule_arm(0);
+	start(&th, &a, p + PAGES(3));
+	ASSERT_EQ(0, next_event(self->fd, &ev));
+	ASSERT_EQ(PTF_EVENT_HELD, ev.type);
+	ASSERT_OK(answer(self->fd, ev.held, PTF_ACT_GO, content, PAGE));
+	pthread_join(th, NULL);
+	EXPECT_EQ(0, a.ret);
+	EXPECT_EQ(5, a.saw);
+	test_cmd_query_pages(0, p + PAGES(3), PAGES(2), row);
+	EXPECT_EQ(PTF_STATE_PRESENT, row[0].state);
+	EXPECT_EQ(PTF_STATE_NONE, row[1].state);
+	/* its neighbour asks, too */
+	start(&th, &a, p + PAGES(4));
+	ASSERT_EQ(0, next_event(self->fd, &ev));
+	ASSERT_OK(answer(self->fd, ev.held, PTF_ACT_SIGBUS, NULL, 0));
+	pthread_join(th, NULL);
+	EXPECT_EQ(-SIGBUS, a.ret);
+	munmap(room, 2 * huge);
+}
+
 TEST_F(hold, close_lets_go)
 {
 	struct access a[NR];

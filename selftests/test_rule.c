@@ -526,6 +526,46 @@ TEST_F(rule, threads)
 
 /* ---- the table ---- */
 
+static void *read_once(void *arg)
+{
+	char **p = arg;
+
+	p[2] = (char *)syscall(SYS_gettid);
+	p[1] = (char *)(long)ptf_try_read(p[0]);
+	return NULL;
+}
+
+/* A tid is somebody else's one day, who begins anew. */
+TEST_F(rule, per_thread_of_a_reused_tid)
+{
+	static const char last[] = "/proc/sys/kernel/ns_last_pid";
+	struct ptf_rule r;
+	unsigned int i, same = 0;
+	char *arg[3], text[32];
+	long tid = 0;
+	pthread_t th;
+
+	test_rule_add(&r, self->mem, PAGE, PTF_ACT_SIGBUS, .origin = PTF_ORIGIN_USER,
+		      .times = 1, .flags = PTF_RULE_F_PER_THREAD);
+	for (i = 0; i < 10; i++) {
+		test_rule_arm(0);
+		if (tid) {
+			snprintf(text, sizeof(text), "%ld", tid - 1);
+			if (ptf_write_file(last, text))
+				SKIP(return, "nobody says which tid is next");
+		}
+		arg[0] = self->mem;
+		ASSERT_EQ(0, pthread_create(&th, NULL, read_once, arg));
+		pthread_join(th, NULL);
+		same += tid == (long)arg[2];
+		tid = (long)arg[2];
+		EXPECT_EQ(-SIGBUS, (long)arg[1]);
+	}
+	EXPECT_LT(0, same);
+	test_rule_get(&r);
+	EXPECT_EQ(10, r.hits);
+}
+
 TEST_F(rule, bad_input)
 {
 	struct ptf_rule good = {

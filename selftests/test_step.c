@@ -9,6 +9,7 @@
 #include "rule.h"
 
 #include <sys/ptrace.h>
+#include <sys/rseq.h>
 #include <sys/uio.h>
 #include <sys/user.h>
 #include <linux/hw_breakpoint.h>
@@ -624,6 +625,67 @@ TEST_F(step, large_folio)
 	EXPECT_EQ(3, cost(for (int i = 0; i < 3; i++) ptf_touch(p + (256 << 10))));
 	EXPECT_EQ(0, cost(ptf_touch(p + (256 << 10) + PAGE)));
 	munmap(room, 3 * folio);
+}
+
+/*
+ * A restartable sequence (rseq(2)) that reads @p: writes @cs to @field, and 0 if it
+ * came to its end. Return: 0, or 1 if it was aborted.
+ */
+typedef int rseq_read_fn(__u64 *field, const struct rseq_cs *cs, const char *p);
+extern char ptf_rseq_read[], ptf_rseq_start[], ptf_rseq_end[], ptf_rseq_abort[];
+__asm__(".pushsection .text\n"
+	"ptf_rseq_read:\n\tmovq %rsi, (%rdi)\n"
+	"ptf_rseq_start:\n\tmovq (%rdx), %rax\n\tnop\n\tnop\n"
+	"ptf_rseq_end:\n\tmovq $0, (%rdi)\n\txorl %eax, %eax\n\tret\n"
+	"\t.byte 0x0f, 0xb9, 0x3d\n\t.long 0x53053053\n"
+	"ptf_rseq_abort:\n\tmovl $1, %eax\n\tret\n"
+	".popsection");
+
+struct sequences {
+	char *data, *cs;
+	volatile unsigned int *counts;	/* committed, aborted */
+};
+
+static int run_sequences(void *arg)
+{
+	struct sequences *s = arg;
+	struct rseq *area = (void *)((char *)__builtin_thread_pointer() + __rseq_offset);
+	struct rseq_cs *cs = (void *)s->cs;
+	rseq_read_fn *read_it = (rseq_read_fn *)ptf_rseq_read;
+	struct ptf_ioc_range_advise adv;
+	int fd = open(PTF_DEV, O_RDWR | O_CLOEXEC), i;
+
+	if (fd < 0)
+		return 1;
+	*cs = (struct rseq_cs){
+		.start_ip = u64ptr(ptf_rseq_start), .abort_ip = u64ptr(ptf_rseq_abort),
+		.post_commit_offset = ptf_rseq_end - ptf_rseq_start,
+	};
+	if (_test_cmd_range_advise(fd, &adv, 0, PTF_ADV_STICKY, s->data, PAGE, 0))
+		return 2;
+	for (i = 0; i < 100; i++)
+		s->counts[read_it((__u64 *)&area->rseq_cs, cs, s->data + 128)]++;
+	return 0;
+}
+
+/* The kernel looks at a sequence's description on each way back to it. */
+TEST_F_TIMEOUT(step, rseq, 60)
+{
+	struct sequences s = { .data = self->mem, .counts = ptf_shared(PAGE) };
+	int at;
+
+	if (!__rseq_size)
+		SKIP(return, "this C library has no rseq");
+	/* on another page, and on the sticky one */
+	for (at = 1; at >= 0; at--) {
+		s.cs = self->mem + PAGES(at);
+		s.counts[0] = 0;
+		s.counts[1] = 0;
+		EXPECT_EQ(0, ptf_wait(ptf_child(run_sequences, &s)));
+		TH_LOG("%u came to their end, %u did not", s.counts[0], s.counts[1]);
+		EXPECT_EQ(100, s.counts[0] + s.counts[1]);
+		EXPECT_LT(50, s.counts[0]);
+	}
 }
 
 /* With a rule: each access is asked about. */

@@ -643,6 +643,30 @@ TEST_F(track, started_in_swap)
 	EXPECT_EQ(0, ptf_wrong(self->mem, LEN, SEED));
 }
 
+/* Who drives the handler has no access that would come again. */
+TEST_F(track, driven)
+{
+	int file = memfd_create("track", MFD_CLOEXEC);
+	struct ptf_ioc_range_fault f = { .size = sizeof(f), .access = PTF_ACCESS_WRITE };
+	char *p;
+
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, ftruncate(file, PAGES(8)));
+	p = mmap(NULL, PAGES(8), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	test_cmd_track_start(p, PAGES(8));
+	f.start = u64ptr(p);
+	f.end = u64ptr(p) + PAGES(4);
+	ASSERT_OK(ioctl(self->fd, PTF_IOC_RANGE_FAULT, &f));
+	EXPECT_EQ(4, f.out_minor);
+	want_none(8);
+	memset(self->want, 1, 4);
+	expect_want(p, 8, 0);
+	test_cmd_track_stop();
+	munmap(p, PAGES(8));
+	close(file);
+}
+
 TEST_F(track, fork)
 {
 	struct ptf_ioc_track_read c;

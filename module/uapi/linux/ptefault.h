@@ -1001,7 +1001,7 @@ struct ptf_rule {
  * rules.
  *
  * Errors: ENOENT no such target or handler; ESRCH no such thread, or the
- * target is gone; ENOSPC too many rules, 1024 over one page for one; EBUSY the
+ * target is gone; ENOSPC too many rules, for one 1024 that overlap the new one; EBUSY the
  * fault handler is taken.
  */
 struct ptf_ioc_rule_add {

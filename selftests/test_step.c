@@ -631,7 +631,6 @@ TEST_F(step, large_folio)
  * A restartable sequence (rseq(2)) that reads @p: writes @cs to @field, and 0 if it
  * came to its end. Return: 0, or 1 if it was aborted.
  */
-typedef int rseq_read_fn(__u64 *field, const struct rseq_cs *cs, const char *p);
 extern char ptf_rseq_read[], ptf_rseq_start[], ptf_rseq_end[], ptf_rseq_abort[];
 __asm__(".pushsection .text\n"
 	"ptf_rseq_read:\n\tmovq %rsi, (%rdi)\n"
@@ -651,7 +650,8 @@ static int run_sequences(void *arg)
 	struct sequences *s = arg;
 	struct rseq *area = (void *)((char *)__builtin_thread_pointer() + __rseq_offset);
 	struct rseq_cs *cs = (void *)s->cs;
-	rseq_read_fn *read_it = (rseq_read_fn *)ptf_rseq_read;
+	int (*read_it)(__u64 *field, const struct rseq_cs *cs, const char *p) =
+		(void *)ptf_rseq_read;
 	struct ptf_ioc_range_advise adv;
 	int fd = open(PTF_DEV, O_RDWR | O_CLOEXEC), i;
 

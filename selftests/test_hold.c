@@ -274,6 +274,93 @@ TEST_F_TIMEOUT(hold, content, 60)
 }
 
 /* The session's close lets everybody go; so does the death of its owner. */
+struct often {
+	volatile __u64 *p;
+	volatile unsigned int tid, looks, torn;
+	volatile bool stop;
+};
+
+static void run_on(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu % sysconf(_SC_NPROCESSORS_ONLN), &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+static void *fault_often(void *arg)
+{
+	struct often *o = arg;
+
+	run_on(0);
+	o->tid = syscall(SYS_gettid);
+	while (!o->stop) {
+		(void)o->p[7];
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* The content only grows: what is looked at later is not older. */
+static void *look_often(void *arg)
+{
+	struct often *o = arg;
+	__u64 first, last;
+
+	run_on(1);
+	while (!o->stop) {
+		first = o->p[0];
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		last = o->p[511];
+		o->torn += last < first;
+		o->looks++;
+	}
+	return NULL;
+}
+
+/* Filled so often that a look falls into it. */
+TEST_F_TIMEOUT(hold, content_is_never_half, 60)
+{
+	double until = ptf_seconds() + 3 * ptf_env("PTF_SLOW", 1);
+	unsigned int i, n = ptf_rounds(20000), filled = 0, met = 0, before;
+	struct often o = { .p = (void *)self->mem };
+	struct pollfd poll_fd = { self->fd, POLLIN, 0 };
+	struct ptf_event ev;
+	struct ptf_rule r;
+	__u64 content[512];
+	pthread_t th[2];
+
+	memset(self->mem, 0, PAGE);
+	ASSERT_EQ(0, pthread_create(&th[0], NULL, fault_often, &o));
+	ASSERT_EQ(0, pthread_create(&th[1], NULL, look_often, &o));
+	ASSERT_TRUE(ptf_await(&o.tid, 1, 10000));
+	run_on(0);
+	test_rule_add(&r, self->mem, PAGE, PTF_ACT_HOLD, .tid = o.tid);
+	while (filled < n && ptf_seconds() < until) {
+		test_rule_arm(0);
+		/* the one who looks may have had the fault */
+		if (poll(&poll_fd, 1, 2) != 1 || read(self->fd, &ev, sizeof(ev)) != sizeof(ev))
+			continue;
+		filled++;
+		for (i = 0; i < 512; i++)
+			content[i] = filled;
+		before = o.looks;
+		ASSERT_EQ(0, answer(self->fd, ev.held, PTF_ACT_GO, content, PAGE));
+		met += o.looks != before;
+	}
+	o.stop = true;
+	test_rule_delete_all();
+	/* whoever was held meanwhile goes on */
+	while (poll(&poll_fd, 1, 200) == 1 && read(self->fd, &ev, sizeof(ev)) == sizeof(ev))
+		answer(self->fd, ev.held, PTF_ACT_GO, NULL, 0);
+	pthread_join(th[0], NULL);
+	pthread_join(th[1], NULL);
+	TH_LOG("filled %u times, %u of them looked at meanwhile", filled, met);
+	EXPECT_LT(0, met);
+	EXPECT_EQ(0, o.torn);
+}
+
 /* Where the kernel would give a huge page: content for one, and nothing for others. */
 TEST_F(hold, content_of_huge_memory)
 {

@@ -559,6 +559,9 @@ TEST_F(rule, per_thread_of_a_reused_tid)
 		pthread_join(th, NULL);
 		same += tid == (long)arg[2];
 		tid = (long)arg[2];
+		/* joined is not gone: until then nobody else gets its number */
+		while (!syscall(SYS_tgkill, getpid(), tid, 0))
+			usleep(1000);
 		EXPECT_EQ(-SIGBUS, (long)arg[1]);
 	}
 	EXPECT_LT(0, same);

@@ -858,6 +858,7 @@ TEST_F(stash, madvise)
 
 TEST_F_TIMEOUT(stash, collapse, 60)
 {
+	struct ptf_ioc_range_advise cmd;
 	char *p;
 	int ret;
 
@@ -880,7 +881,9 @@ TEST_F_TIMEOUT(stash, collapse, 60)
 	/* All of it. */
 	if (count_state(self->fd, 0, p, HPAGE, PTF_STATE_PRESENT) == 512 && ret) {
 		madvise(p, HPAGE, MADV_NOHUGEPAGE);
-		take(p, HPAGE);
+		if (_test_cmd_range_advise(self->fd, &cmd, 0, PTF_ADV_STASH, p, HPAGE, 0))
+			/* khugepaged was first */
+			EXPECT_EQ(HPAGE / PAGE, cmd.out_skipped_pages[PTF_SKIP_THP]);
 		madvise(p, HPAGE, MADV_HUGEPAGE);
 		madvise(p, HPAGE, MADV_COLLAPSE);
 		EXPECT_EQ(0, ptf_wrong(p, HPAGE, SEED));

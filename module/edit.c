@@ -408,10 +408,10 @@ static void ptf_edit_note_stash(struct ptf_edit *e, unsigned long addr)
 static int ptf_edit_unhint_why(struct ptf_walk *w, struct ptf_space *sp,
 			       unsigned long addr, pte_t pte)
 {
-	u32 marks = sp ? ptf_mark_find(sp, addr, false) : 0;
 	struct ptf_edit *e = w->priv;
 	bool unpoison = e->a->advice == PTF_ADV_UNPOISON;
 	struct ptf_target *owner;
+	u32 marks;
 
 	if (pte_present(pte) && !pte_protnone(pte))
 		return PTF_UNHINT_SAME;
@@ -424,6 +424,7 @@ static int ptf_edit_unhint_why(struct ptf_walk *w, struct ptf_space *sp,
 	} else if (ptf_vma_uffd_rwp(w->vma) && ptf_pte_uffd(pte)) {
 		return PTF_SKIP_FOREIGN;
 	}
+	marks = sp ? ptf_mark_find(sp, addr, false) : 0;
 	if (!marks)
 		return -1;
 	return unpoison && !(marks & PTF_MARK_POISON) ? PTF_UNHINT_SAME : PTF_SKIP_FOREIGN;

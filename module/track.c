@@ -388,7 +388,6 @@ static void ptf_track_drop_chunks(struct ptf_tracker *tr)
 /* ------------------------------------------------------------------ */
 /* Entries                                                             */
 
-/* The page of a present entry, if core mm counts it. */
 /*
  * Not the zero page: it is never written, and KSM means something else by its
  * dirty bit.

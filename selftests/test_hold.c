@@ -280,20 +280,11 @@ struct often {
 	volatile bool stop;
 };
 
-static void run_on(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu % sysconf(_SC_NPROCESSORS_ONLN), &set);
-	sched_setaffinity(0, sizeof(set), &set);
-}
-
 static void *fault_often(void *arg)
 {
 	struct often *o = arg;
 
-	run_on(0);
+	ptf_pin_cpu(0);
 	o->tid = syscall(SYS_gettid);
 	while (!o->stop) {
 		(void)o->p[7];
@@ -308,7 +299,7 @@ static void *look_often(void *arg)
 	struct often *o = arg;
 	__u64 first, last;
 
-	run_on(1);
+	ptf_pin_cpu(1 % ptf_nr_cpus());
 	while (!o->stop) {
 		first = o->p[0];
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -335,7 +326,7 @@ TEST_F_TIMEOUT(hold, content_is_never_half, 60)
 	ASSERT_EQ(0, pthread_create(&th[0], NULL, fault_often, &o));
 	ASSERT_EQ(0, pthread_create(&th[1], NULL, look_often, &o));
 	ASSERT_TRUE(ptf_await(&o.tid, 1, 10000));
-	run_on(0);
+	ptf_pin_cpu(0);
 	test_rule_add(&r, self->mem, PAGE, PTF_ACT_HOLD, .tid = o.tid);
 	while (filled < n && ptf_seconds() < until) {
 		test_rule_arm(0);

@@ -882,14 +882,12 @@ static unsigned int split_rounds(struct __test_metadata *_metadata, int fd, char
 	unsigned int i, lost = 0, met = 0, n = ptf_rounds(20000);
 	double until = ptf_seconds() + 10 * ptf_env("PTF_SLOW", 1);
 	struct ptf_ioc_range_advise c;
-	cpu_set_t one, all;
+	cpu_set_t all;
 	pthread_t th;
 
 	/* both on one: the writer comes in the middle of a split */
 	sched_getaffinity(0, sizeof(all), &all);
-	CPU_ZERO(&one);
-	CPU_SET(0, &one);
-	sched_setaffinity(0, sizeof(one), &one);
+	ptf_pin_cpu(0);
 	EXPECT_EQ(0, pthread_create(&th, NULL, intrude, &in))
 		return 1;
 	/* some of those that meet one are in time for the harm */

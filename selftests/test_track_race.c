@@ -8,8 +8,6 @@
 /* vm: --cpus 3 --numa 2 */
 #include "ptf_test.h"
 
-#include <sched.h>
-
 #define NR	512
 #define LEN	PAGES(NR)
 
@@ -28,7 +26,7 @@ FIXTURE_SETUP(race)
 		return;
 	if (!(ptf_features(self->fd) & PTF_FEATURE_TRACK))
 		SKIP(return, "no tracking here");
-	if (sysconf(_SC_NPROCESSORS_ONLN) < 3)
+	if (ptf_nr_cpus() < 3)
 		SKIP(return, "three CPUs are needed");
 	self->balancing = ptf_read_ulong(BALANCING, 0);
 	ptf_write_file(BALANCING, "0");
@@ -49,22 +47,13 @@ struct race {
 	volatile bool rest, resting, stop;
 };
 
-static void run_on(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	sched_setaffinity(0, sizeof(set), &set);
-}
-
 static void *write_for_ever(void *arg)
 {
 	struct race *r = arg;
 	volatile long *word = (long *)r->mem;
 	long n = 0;
 
-	run_on(1);
+	ptf_pin_cpu(1);
 	while (!r->stop) {
 		while (r->rest && !r->stop)
 			r->resting = true;
@@ -82,7 +71,7 @@ static void *move_for_ever(void *arg)
 {
 	struct race *r = arg;
 
-	run_on(0);
+	ptf_pin_cpu(0);
 	while (!r->stop) {
 		r->move(r);
 		r->moves++;
@@ -136,7 +125,7 @@ static unsigned int race(struct __test_metadata *_metadata, int fd, struct race 
 	EXPECT_EQ(0, ioctl(fd, PTF_IOC_TRACK_START, &start));
 	EXPECT_EQ(0, pthread_create(&th[0], NULL, write_for_ever, r));
 	EXPECT_EQ(0, pthread_create(&th[1], NULL, move_for_ever, r));
-	run_on(2);
+	ptf_pin_cpu(2);
 	while (!r->moves)
 		sched_yield();
 	moved = r->moves;

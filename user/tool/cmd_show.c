@@ -52,10 +52,8 @@ static int show_range(struct tool *t, struct ptf_session *session,
 	ssize_t n;
 
 	if (!t->json && tool_flag(t, "raw")) {
-		struct raw raw = { 0 };
-
-		n = ptf_session_query(session, target, r->start, r->end, flags,
-				      print_raw, &raw);
+		n = ptf_session_dump(session, target, r->start, r->end, flags,
+				     stdout);
 		return n < 0 ? show_failed(t, r, n) : DONE;
 	}
 	n = ptf_report_create(session, target, r->start, r->end, flags,

@@ -247,40 +247,6 @@ const char *line_name(const char *name, char *buf, size_t len)
 	return buf;
 }
 
-int print_raw(const struct ptf_row *row, const struct ptf_vma *vma,
-	      const char *name, void *raw)
-{
-	char text[4 * PATH_MAX], line[4 * PATH_MAX], times[32] = "";
-	struct raw *r = raw;
-
-	if (row->nr_pages != 1)
-		snprintf(times, sizeof(times), " x %llu",
-			 (unsigned long long)row->nr_pages);
-	if (!vma) {
-		printf("VMA: VA:0x%llx -> nothing%s\n",
-		       (unsigned long long)row->start, times);
-		return 0;
-	}
-	name = line_name(name, line, sizeof(line));
-	if (!r->have_vma || r->vma_start != vma->start) {
-		ptf_vma_text(vma, name, text, sizeof(text));
-		printf("VMA: VA:0x%llx -> %s\n",
-		       (unsigned long long)vma->start, text);
-		r->have_vma = true;
-		r->vma_start = vma->start;
-	}
-	if (vma->flags & PTF_VMA_FILE) {
-		ptf_row_filemap_text(row, text, sizeof(text));
-		printf("Filemap: %s:0x%llx -> %s%s\n", name[0] ? name : "file",
-		       (unsigned long long)(vma->offset + row->start - vma->start),
-		       text, times);
-	}
-	ptf_row_pte_text(row, text, sizeof(text));
-	printf("PTE: VA:0x%llx -> %s%s\n", (unsigned long long)row->start, text,
-	       times);
-	return 0;
-}
-
 const char *pages_text(uint64_t pages, char *buf, size_t len)
 {
 	snprintf(buf, len, "%llu page%s", (unsigned long long)pages,

@@ -150,14 +150,6 @@ const char *pages_text(uint64_t pages, char *buf, size_t len);
 const char *folio_words(uint64_t flags, char *buf, size_t len);
 /* A name as a part of a line: a newline in it is \012, as in maps. */
 const char *line_name(const char *name, char *buf, size_t len);
-/* For a query: rows as plain lines on stdout, the VMA's before its pages'. */
-struct raw {
-	uint64_t vma_start;
-	bool have_vma;
-};
-
-int print_raw(const struct ptf_row *row, const struct ptf_vma *vma,
-	      const char *name, void *raw);
 
 /*
  * A string for programs: JSON is UTF-8, and names of files are any bytes. What is
